@@ -1,0 +1,116 @@
+"""The packages import in one direction only, relatively inside and by the facade's name outside."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# package -> what it may import of ours (the table in docs/architecture.md)
+ARROWS: dict[str, set[str]] = {
+    "formulation": set(),
+    "profiles": {"formulation"},
+    "solvers": {"formulation"},
+    "runtime_bridge": {"formulation", "profiles", "solvers"},
+    "interface": {"formulation", "profiles", "solvers", "runtime_bridge"},
+}
+# package -> third-party libraries that it must never import, even inside a function
+FORBIDDEN: dict[str, set[str]] = {
+    "formulation": {"onnx", "onnxruntime", "openvino", "ortools", "pymoo", "typer", "rich", "plotly", "scipy", "psutil"},
+    "profiles": {"ortools", "pymoo", "typer", "rich", "plotly"},
+    "solvers": {"onnx", "onnxruntime", "openvino", "typer", "rich", "plotly", "psutil"},
+    "runtime_bridge": {"typer", "rich", "plotly"},
+    "interface": set(),
+}
+# import name -> distribution name, where they differ
+DISTRIBUTIONS = {"yaml": "pyyaml"}
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, int, str]]:
+    """Yield (line, relative level, dotted module) of every import in a file, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            if node.module is None:
+                for alias in node.names:
+                    yield node.lineno, node.level, alias.name
+            else:
+                yield node.lineno, node.level, node.module
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_imports_follow_the_arrows(package: str) -> None:
+    wrong = []
+    for path in sources(ROOT / package):
+        depth = len(path.relative_to(ROOT).parts) - 1  # 1 for a module directly in the package
+        for line, level, module in imports(path):
+            top = module.split(".")[0]
+            where = f"{path.relative_to(ROOT)}:{line} imports {'.' * level}{module}"
+            if level == 0:
+                if top == "edgeplan" or top in ARROWS:
+                    wrong.append(f"{where}: inside the packages imports of ours are relative")
+                elif top in FORBIDDEN[package]:
+                    wrong.append(f"{where}: {package} must not import {top}")
+            elif level == depth + 1 and top not in ARROWS[package] and top != package:
+                wrong.append(f"{where}: {package} may import {sorted(ARROWS[package]) or 'none of the others'}")
+            elif level > depth + 1:
+                wrong.append(f"{where}: leaves the project")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", ["tests", "examples", "benchmarks"])
+def test_users_code_imports_the_installed_names(folder: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources(ROOT / folder)
+        for line, level, module in imports(path)
+        if level == 0 and module.split(".")[0] in ARROWS
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_third_party_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    declared = {"".join(c for c in r.split(">=")[0] if c not in "[]").strip().lower() for r in requirements}
+    missing = {
+        f"{top} ({path.relative_to(ROOT)}:{line})"
+        for package in [*ARROWS, "tests", "examples", "benchmarks"]
+        for path in sources(ROOT / package)
+        for line, level, module in imports(path)
+        if level == 0
+        and (top := module.split(".")[0]) not in sys.stdlib_module_names
+        and top != "edgeplan"
+        and DISTRIBUTIONS.get(top, top).lower() not in declared
+    }
+    assert not missing, sorted(missing)
+
+
+def test_solvers_load_nothing_of_the_runtimes_or_the_interface() -> None:
+    script = (
+        "import sys, edgeplan.solvers\n"
+        "heavy = {'onnx', 'onnxruntime', 'openvino', 'pymoo', 'typer', 'rich', 'plotly',\n"
+        "         'edgeplan.interface', 'edgeplan.profiles', 'edgeplan.runtime_bridge'}\n"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/")
+    assert loaded.stdout.split() == []
+
+
+def test_facade_names_resolve_and_others_do_not() -> None:
+    import edgeplan
+
+    assert all(getattr(edgeplan, name) is not None for name in edgeplan.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        edgeplan.nonsense  # noqa: B018

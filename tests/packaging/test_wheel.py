@@ -1,0 +1,63 @@
+"""The built wheel holds every package and works in an environment that has only what it declares."""
+
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
+
+
+def test_every_subpackage_is_listed() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = {
+        "edgeplan." + ".".join(path.parent.relative_to(ROOT).parts)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert set(setuptools["packages"]) == found | {"edgeplan"}
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True)
+    (built,) = folder.glob("edgeplan-*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    wanted = {
+        "edgeplan/" + path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted - held == set()
+    assert {"edgeplan/__init__.py", "edgeplan/py.typed"} <= held
+    assert {name.split("/")[0] for name in held} == {"edgeplan", wheel.stem.rsplit("-", 3)[0] + ".dist-info"}
+
+
+@pytest.mark.slow
+def test_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    version = subprocess.run(
+        [environment / "bin" / "edgeplan", "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert version.stdout.strip() == f"edgeplan {wheel.name.split('-')[1]}"
+    subprocess.run([python, "-c", "import edgeplan.solvers"], check=True, cwd=tmp_path)
+    schema = subprocess.run(
+        [environment / "bin" / "edgeplan", "schema", "scenario"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert schema.stdout.startswith("{")
