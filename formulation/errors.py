@@ -1,0 +1,88 @@
+"""Errors for bad input.
+
+Every message has the same four parts, so that a reader always finds what was wrong, what would have been right,
+what was there, and what to do. Infeasible and out of time are statuses of a solution, never exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LIST_CAP = 5
+"""Longest list an error message prints."""
+
+
+def capped(items: Iterable[object]) -> str:
+    """Join items for a message, at most `LIST_CAP` of them, and say how many were left out."""
+    texts = [str(item) for item in items]
+    shown = ", ".join(texts[:LIST_CAP])
+    return shown if len(texts) <= LIST_CAP else f"{shown} and {len(texts) - LIST_CAP} more"
+
+
+class EdgePlanError(Exception):
+    """Base of every error that bad input causes.
+
+    Parameters
+    ----------
+    subject : str
+        What is wrong, named so that the user can find it.
+    expected, got : str
+        What would have been right, and what was there.
+    remedy : str
+        What the user can do about it.
+    """
+
+    def __init__(self, subject: str, *, expected: str, got: str, remedy: str) -> None:
+        self.subject = subject
+        self.expected = expected
+        self.got = got
+        self.remedy = remedy
+        super().__init__(f"{subject}: expected {expected}, got {got}. {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions are rebuilt from positional arguments when they cross a process boundary; ours are keywords.
+        return (_rebuild, (type(self), self.subject, self.expected, self.got, self.remedy))
+
+
+def _rebuild(kind: type[EdgePlanError], subject: str, expected: str, got: str, remedy: str) -> EdgePlanError:
+    return kind(subject, expected=expected, got=got, remedy=remedy)
+
+
+class GraphError(EdgePlanError):
+    """A layer graph that is not a well-formed DAG."""
+
+
+class CostError(EdgePlanError):
+    """A cost that is missing, negative, or not a number."""
+
+
+class PlatformError(EdgePlanError):
+    """A platform without cores, with unknown memories or without a needed link."""
+
+
+class WorkloadError(EdgePlanError):
+    """A stream of requests that makes no sense or names an unknown model."""
+
+
+class ScenarioError(EdgePlanError):
+    """A scenario file that does not say what it must."""
+
+
+class PlanError(EdgePlanError):
+    """A plan that is not a plan for this problem."""
+
+
+class StalePlanError(PlanError):
+    """A plan made for another model, another machine or another schema version."""
+
+
+class ProfileError(EdgePlanError):
+    """A profile file that is truncated, foreign or stale."""
+
+
+class ModelError(EdgePlanError):
+    """A model file that cannot be read, is not ONNX, or lacks static shapes."""
+
+
+class UnsupportedError(EdgePlanError):
+    """A problem that the chosen solver or backend does not support."""

@@ -1,0 +1,132 @@
+"""Plans: data that says how every model is executed. A plan holds no handles and survives a JSON round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from .costs import Configuration, Provenance
+from .errors import PlanError, StalePlanError
+from .validation import first_problem
+
+PLAN_SCHEMA_VERSION = 1
+
+Status = Literal["optimal", "feasible", "infeasible", "timeout"]
+
+
+class PlannedSegment(BaseModel):
+    """Layers ``[start, stop)`` (in topological order) under one configuration.
+
+    Attributes
+    ----------
+    start, stop : int
+    configuration : Configuration
+    cores : tuple of int
+        Cores of the configuration's processor that it may use. It occupies ``configuration.threads`` of them while it
+        runs: all of them (a gang), or whichever are free.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int = Field(ge=0)
+    stop: int = Field(gt=0)
+    configuration: Configuration
+    cores: tuple[int, ...] = Field(min_length=1)
+
+
+class ModelPlan(BaseModel):
+    """How one model is executed: its segments in order of execution."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    sha256: str
+    segments: tuple[PlannedSegment, ...] = Field(min_length=1)
+
+
+class SolverStamp(BaseModel):
+    """Which solver made the plan and what it proved. ``objective`` and ``bound`` are in the objective's own unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    status: Status
+    objective: FiniteFloat | None = None
+    bound: FiniteFloat | None = None
+    gap: FiniteFloat | None = None
+    seed: int = 0
+    runtime_s: FiniteFloat = 0.0
+
+
+class Plan(BaseModel):
+    """A plan for all models of a problem.
+
+    Attributes
+    ----------
+    schema_version : int
+    models : tuple of ModelPlan
+    platform_fingerprint : str
+        Of the platform the costs were measured on.
+    provenance : tuple of Provenance
+        Of each model's costs, in the order of `models`.
+    solver : SolverStamp
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = PLAN_SCHEMA_VERSION
+    models: tuple[ModelPlan, ...] = Field(min_length=1)
+    platform_fingerprint: str = ""
+    provenance: tuple[Provenance, ...] = ()
+    solver: SolverStamp
+
+    def model_plan(self, model: str) -> ModelPlan:
+        """Plan of one model.
+
+        Raises
+        ------
+        PlanError
+            The plan does not cover it.
+        """
+        for plan in self.models:
+            if plan.model == model:
+                return plan
+        raise PlanError(
+            "plan",
+            expected=f"a part for model {model!r}",
+            got=", ".join(p.model for p in self.models),
+            remedy="Plan the scenario again.",
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON."""
+        Path(path).write_text(self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan.
+
+        Raises
+        ------
+        PlanError
+            The file cannot be read, is truncated, or is not a plan.
+        StalePlanError
+            It was written with another schema version.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise PlanError(
+                f"plan {path}", expected="a readable file", got=error.strerror or str(error), remedy="Check the path."
+            ) from error
+        except ValidationError as error:
+            where, what = first_problem(error)
+            kind = StalePlanError if where == "schema_version" else PlanError
+            raise kind(
+                f"plan {path}, {where}",
+                expected=f"a plan of schema version {PLAN_SCHEMA_VERSION}",
+                got=what,
+                remedy="Write it again with `edgeplan plan`.",
+            ) from error

@@ -1,0 +1,96 @@
+"""Scenario files: what a user writes. YAML, checked, with every unknown key refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ScenarioError
+from .platform import Platform
+from .problem import Limits, Objective
+from .validation import first_problem
+from .workload import Stream
+
+SCENARIO_SCHEMA_VERSION = 1
+
+
+class ScenarioModel(BaseModel):
+    """A model of a scenario.
+
+    Attributes
+    ----------
+    name : str
+    path : str, optional
+        ONNX file, relative to the scenario file, or the name of a light model of the ``onnx`` package. Left out, it is
+        the name.
+    shapes : dict
+        Sizes for inputs with dynamic dimensions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    path: str | None = None
+    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+
+
+class Scenario(BaseModel):
+    """What shares the device, how it is asked, and what must hold.
+
+    Attributes
+    ----------
+    schema_version : int
+    name : str
+    models : tuple of ScenarioModel
+    streams : tuple of Stream
+    platform : 'local' or Platform
+        ``local`` is the machine that the profile was measured on.
+    limits : Limits
+    objective : {'response', 'latency', 'front'}
+    profile : str, optional
+        Profile file, relative to the scenario file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCENARIO_SCHEMA_VERSION
+    name: str
+    models: tuple[ScenarioModel, ...] = Field(min_length=1)
+    streams: tuple[Stream, ...] = ()
+    platform: Literal["local"] | Platform = "local"
+    limits: Limits = Field(default_factory=Limits)
+    objective: Objective = "response"
+    profile: str | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a scenario from YAML.
+
+        Raises
+        ------
+        ScenarioError
+            The file cannot be read, is not YAML, or does not fit the schema; the first place that does not is named.
+        """
+        try:
+            data = yaml.safe_load(Path(path).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            got = getattr(error, "strerror", None) or str(error)
+            raise ScenarioError(
+                f"scenario {path}", expected="a readable file", got=got, remedy="Check the path."
+            ) from error
+        except yaml.YAMLError as error:
+            got = " ".join(str(error).split())
+            raise ScenarioError(f"scenario {path}", expected="YAML", got=got, remedy="Correct the syntax.") from error
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            where, what = first_problem(error)
+            raise ScenarioError(
+                f"scenario {path}, {where}",
+                expected="what `edgeplan schema scenario` describes",
+                got=what,
+                remedy="Correct this key.",
+            ) from error

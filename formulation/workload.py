@@ -1,0 +1,103 @@
+"""What is asked of the device: streams of requests, each for one model, with a deadline or a percentile objective."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from .errors import WorkloadError
+
+
+class Periodic(BaseModel):
+    """A request every `period_us`, the first at `phase_us`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["periodic"] = "periodic"
+    period_us: FiniteFloat = Field(gt=0)
+    phase_us: FiniteFloat = Field(default=0.0, ge=0)
+
+    @property
+    def rate_hz(self) -> float:
+        """Requests a second."""
+        return 1e6 / self.period_us
+
+
+class Poisson(BaseModel):
+    """Requests at random, `rate_hz` a second on average, gaps exponential and independent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["poisson"] = "poisson"
+    rate_hz: FiniteFloat = Field(gt=0)
+
+
+class Trace(BaseModel):
+    """Requests at recorded times, microseconds from the start, ascending."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["trace"] = "trace"
+    times_us: tuple[FiniteFloat, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Trace:
+        backwards = [i for i in range(1, len(self.times_us)) if self.times_us[i] < self.times_us[i - 1]]
+        if backwards or self.times_us[0] < 0:
+            raise WorkloadError(
+                "arrival trace",
+                expected="times of 0 or more that never run backwards",
+                got=f"a step back at entry {backwards[0]}" if backwards else f"a first time of {self.times_us[0]}",
+                remedy="Sort the trace.",
+            )
+        return self
+
+    @property
+    def rate_hz(self) -> float:
+        """Requests a second over the trace; a single request counts as one a second."""
+        span_us = self.times_us[-1] - self.times_us[0]
+        return (len(self.times_us) - 1) * 1e6 / span_us if span_us > 0 else 1.0
+
+
+Arrival = Annotated[Periodic | Poisson | Trace, Field(discriminator="kind")]
+
+
+class Stream(BaseModel):
+    """Requests for one model.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    arrival : Periodic, Poisson or Trace
+    deadline_us : float, optional
+        Time from arrival within which a request must end. A stream without one is served after those that have one.
+    percentile : float, optional
+        Share of requests, in (0, 1], that must meet the deadline. 1 is a hard deadline: the plan must hold it when all
+        models ask at once. Below 1 the plan must hold it on an otherwise idle device behind one other segment. Left
+        out, it is 1 for periodic streams and traces, and 0.95 for Poisson streams, for which no bound can hold always.
+    weight : float
+        How much this stream's response counts in the objective.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    arrival: Arrival
+    deadline_us: FiniteFloat | None = Field(default=None, gt=0)
+    percentile: FiniteFloat | None = Field(default=None, gt=0, le=1)
+    weight: FiniteFloat = Field(default=1.0, gt=0)
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every request must meet the deadline."""
+        if self.deadline_us is None:
+            return False
+        share = self.percentile if self.percentile is not None else (0.95 if self.arrival.kind == "poisson" else 1.0)
+        return share == 1.0
+
+    @property
+    def rate_hz(self) -> float:
+        """Mean requests a second."""
+        return self.arrival.rate_hz

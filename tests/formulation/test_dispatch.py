@@ -1,0 +1,189 @@
+"""The dispatch rule and the simulator that drives it, against queueing theory and schedules worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from edgeplan.formulation import (
+    Configuration,
+    CostTable,
+    Dispatcher,
+    LayerGraph,
+    Memory,
+    Model,
+    ModelPlan,
+    Periodic,
+    Plan,
+    PlanError,
+    PlannedSegment,
+    Platform,
+    Poisson,
+    Problem,
+    Processor,
+    SolverStamp,
+    Start,
+    Step,
+    Stream,
+    Trace,
+    simulate,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+ONE = Configuration(backend="b")
+
+
+def test_the_earliest_deadline_goes_first_at_every_segment_boundary() -> None:
+    dispatcher = Dispatcher([0])
+    long = [Step(1, (0,)), Step(1, (0,), after=(0,))]
+    dispatcher.release(0, 100.0, long)
+    assert dispatcher.starts() == [Start(0, 0, (0,))]
+    dispatcher.release(1, 50.0, [Step(1, (0,))])
+    assert dispatcher.starts() == []
+    assert not dispatcher.finish(0, 0)
+    assert dispatcher.starts() == [Start(1, 0, (0,))]
+    assert dispatcher.finish(1, 0)
+    assert dispatcher.starts() == [Start(0, 1, (0,))]
+    assert dispatcher.finish(0, 1)
+    assert dispatcher.in_flight == 0
+
+
+def test_a_waiting_gang_keeps_its_cores_from_later_deadlines() -> None:
+    dispatcher = Dispatcher([0, 1])
+    dispatcher.release(0, 10.0, [Step(1, (0,))])
+    dispatcher.release(1, 20.0, [Step(2, (0, 1))])
+    dispatcher.release(2, 30.0, [Step(1, (1,))])
+    assert dispatcher.starts() == [Start(0, 0, (0,))]
+    dispatcher.finish(0, 0)
+    assert dispatcher.starts() == [Start(1, 0, (0, 1))]
+    dispatcher.finish(1, 0)
+    assert dispatcher.starts() == [Start(2, 0, (1,))]
+
+
+def test_a_bound_segment_does_not_hold_up_others() -> None:
+    dispatcher = Dispatcher([0, 1])
+    dispatcher.release(0, 10.0, [Step(1, (0,))])
+    dispatcher.release(1, 20.0, [Step(1, (0,))])
+    dispatcher.release(2, 30.0, [Step(1, (0, 1))])
+    assert dispatcher.starts() == [Start(0, 0, (0,)), Start(2, 0, (1,))]
+
+
+def test_a_failed_step_drops_the_rest_of_its_request_only() -> None:
+    dispatcher = Dispatcher([0])
+    dispatcher.release(0, 10.0, [Step(1, (0,)), Step(1, (0,), after=(0,))])
+    dispatcher.release(1, 20.0, [Step(1, (0,))])
+    dispatcher.starts()
+    assert dispatcher.finish(0, 0, failed=True)
+    assert dispatcher.starts() == [Start(1, 0, (0,))]
+    assert dispatcher.in_flight == 1
+
+
+def test_the_other_branch_of_a_failed_request_is_waited_for() -> None:
+    dispatcher = Dispatcher([0, 1])
+    dispatcher.release(0, 10.0, [Step(1, (0,)), Step(1, (1,)), Step(1, (0,), after=(0, 1))])
+    assert len(dispatcher.starts()) == 2
+    assert not dispatcher.finish(0, 0, failed=True)
+    assert dispatcher.starts() == []
+    assert dispatcher.finish(0, 1)
+    assert dispatcher.in_flight == 0
+
+
+@given(st.lists(st.tuples(st.integers(1, 2), st.floats(1, 100), st.integers(1, 3)), min_size=1, max_size=12))
+def test_no_core_is_shared_and_every_request_ends(requests: list[tuple[int, float, int]]) -> None:
+    dispatcher = Dispatcher([0, 1])
+    for i, (threads, deadline, count) in enumerate(requests):
+        steps = [Step(threads, (0, 1), after=(k - 1,) if k else ()) for k in range(count)]
+        dispatcher.release(i, deadline, steps)
+    busy: dict[tuple[int, int], tuple[int, ...]] = {}
+    ended = 0
+    while dispatcher.in_flight:
+        for start in dispatcher.starts():
+            taken = {core for cores in busy.values() for core in cores}
+            assert not taken & set(start.cores)
+            busy[start.request, start.step] = start.cores
+        request, step = min(busy)
+        del busy[request, step]
+        ended += dispatcher.finish(request, step)
+    assert ended == len(requests)
+
+
+def one_core_problem(streams: tuple[Stream, ...], us: dict[str, list[float]], cores: tuple[int, ...] = (0,)) -> Problem:
+    platform = Platform(
+        name="p",
+        processors=(Processor(name="cpu", cores=cores, memory="host"),),
+        memories=(Memory(name="host", capacity_bytes=10**9),),
+    )
+    models = tuple(
+        Model(
+            name,
+            LayerGraph.chain(name, [(f"{name}{i}", "Op", 1, 1) for i in range(len(times))], 1),
+            CostTable.create([ONE], [[t] for t in times]),
+        )
+        for name, times in us.items()
+    )
+    return Problem(models, platform, streams)
+
+
+def segmented(problem: Problem, whole: bool = False) -> Plan:
+    cores = problem.platform.processors[0].cores
+    parts = []
+    for model in problem.models:
+        n = model.graph.n_layers
+        bounds = [(0, n)] if whole else [(i, i + 1) for i in range(n)]
+        segments = tuple(PlannedSegment(start=a, stop=b, configuration=ONE, cores=cores) for a, b in bounds)
+        parts.append(ModelPlan(model=model.name, sha256=model.sha256, segments=segments))
+    return Plan(models=tuple(parts), solver=SolverStamp(method="hand", status="feasible"))
+
+
+def test_a_cut_is_a_preemption_point() -> None:
+    streams = (
+        Stream(model="slow", arrival=Trace(times_us=(0.0,)), deadline_us=1000),
+        Stream(model="fast", arrival=Trace(times_us=(10.0,)), deadline_us=100),
+    )
+    problem = one_core_problem(streams, {"slow": [50.0, 50.0], "fast": [5.0]})
+    cut, whole = (simulate(problem, segmented(problem, whole), 20.0) for whole in (False, True))
+    assert cut["fast"].response_us.tolist() == [45.0]
+    assert cut["slow"].response_us.tolist() == [105.0]
+    assert whole["fast"].response_us.tolist() == [95.0]
+    assert whole["slow"].response_us.tolist() == [100.0]
+
+
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_one_deterministic_server_waits_as_pollaczek_and_khinchine_say(load: float) -> None:
+    service_us = 100.0
+    streams = (Stream(model="m", arrival=Poisson(rate_hz=load * 1e6 / service_us)),)
+    problem = one_core_problem(streams, {"m": [service_us]})
+    responses = simulate(problem, segmented(problem), 30e6, seed=3)["m"].response_us
+    expected = service_us + load * service_us / (2 * (1 - load))
+    batches = responses[: len(responses) // 50 * 50].reshape(50, -1).mean(axis=1)
+    standard_error = batches.std(ddof=1) / math.sqrt(50)
+    assert abs(responses.mean() - expected) < 3.5 * standard_error
+
+
+def test_two_periodic_streams_on_two_cores_never_wait() -> None:
+    streams = tuple(Stream(model=m, arrival=Periodic(period_us=100.0), deadline_us=100) for m in "ab")
+    problem = one_core_problem(streams, {"a": [90.0], "b": [80.0]}, cores=(0, 1))
+    result = simulate(problem, segmented(problem), 10_000.0)
+    assert np.all(result["a"].response_us == 90.0)
+    assert np.all(result["b"].response_us == 80.0)
+    assert result["a"].miss_ratio == 0.0
+
+
+def test_the_same_seed_gives_the_same_responses() -> None:
+    streams = (Stream(model="m", arrival=Poisson(rate_hz=5000), deadline_us=150),)
+    problem = one_core_problem(streams, {"m": [100.0]})
+    first, second, other = (simulate(problem, segmented(problem), 1e6, seed=s)["m"] for s in (1, 1, 2))
+    assert first.response_us.tolist() == second.response_us.tolist()
+    assert first.response_us.tolist() != other.response_us.tolist()
+    assert 0 < first.miss_ratio < 1
+
+
+def test_a_plan_that_cannot_run_is_not_simulated() -> None:
+    problem = one_core_problem((Stream(model="m", arrival=Poisson(rate_hz=1)),), {"m": [1.0, 1.0]})
+    part = segmented(problem).models[0]
+    broken = ModelPlan(model="m", sha256=part.sha256, segments=part.segments[:1])
+    plan = Plan(models=(broken,), solver=SolverStamp(method="hand", status="feasible"))
+    with pytest.raises(PlanError, match="coverage"):
+        simulate(problem, plan, 1e6)

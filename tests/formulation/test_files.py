@@ -1,0 +1,113 @@
+"""Scenario and plan files: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from edgeplan.formulation import (
+    Configuration,
+    EdgePlanError,
+    ModelPlan,
+    Plan,
+    PlanError,
+    PlannedSegment,
+    Scenario,
+    ScenarioError,
+    SolverStamp,
+    StalePlanError,
+    WorkloadError,
+)
+
+SCENARIO = """
+name: kitchen camera
+models:
+  - {name: squeezenet}
+  - {name: detector, path: detector.onnx, shapes: {image: [1, 3, 64, 64]}}
+streams:
+  - {model: squeezenet, arrival: {kind: periodic, period_us: 50000}, deadline_us: 20000}
+  - {model: detector, arrival: {kind: poisson, rate_hz: 3}, deadline_us: 2e5, percentile: 0.99, weight: 2}
+limits: {memory_bytes: {host: 300 MiB}, max_utilisation: 0.8}
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def a_plan() -> Plan:
+    segment = PlannedSegment(start=0, stop=3, configuration=Configuration(backend="b"), cores=(0,))
+    return Plan(
+        models=(ModelPlan(model="m", sha256="0" * 64, segments=(segment,)),),
+        solver=SolverStamp(method="hand", status="feasible"),
+    )
+
+
+def test_a_scenario_is_read(tmp_path: Path) -> None:
+    scenario = Scenario.load(write(tmp_path / "s.yaml", SCENARIO))
+    assert scenario.limits.memory_bytes["host"] == 300 * 2**20
+    assert scenario.streams[0].is_hard
+    assert not scenario.streams[1].is_hard
+    assert scenario.streams[0].rate_hz == 20
+    assert scenario.models[1].shapes["image"] == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (("name: kitchen camera", "nom: kitchen camera"), "name"),
+        (("deadline_us: 20000", "deadline_ms: 20"), "deadline_ms"),
+        (("period_us: 50000", "period_us: -1"), "period_us"),
+        (("period_us: 50000", "period_us: .nan"), "period_us"),
+        (("kind: poisson", "kind: bursty"), "arrival"),
+        (("percentile: 0.99", "percentile: 99"), "percentile"),
+        (("max_utilisation: 0.8", "max_utilisation: 0"), "max_utilisation"),
+        (("300 MiB", "a lot"), "memory_bytes"),
+        (("{name: squeezenet}", "{nme: squeezenet}"), "models.0"),
+    ],
+)
+def test_the_key_that_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], where: str) -> None:
+    path = write(tmp_path / "s.yaml", SCENARIO.replace(*change))
+    with pytest.raises(ScenarioError, match=where):
+        Scenario.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "models: [", "- 1", "\x00", "name: x\nmodels: []"])
+def test_what_is_no_scenario_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ScenarioError):
+        Scenario.load(write(tmp_path / "s.yaml", text))
+    with pytest.raises(ScenarioError, match="readable"):
+        Scenario.load(tmp_path / "missing.yaml")
+
+
+def test_a_trace_that_runs_backwards_is_refused(tmp_path: Path) -> None:
+    text = SCENARIO.replace("{kind: poisson, rate_hz: 3}", "{kind: trace, times_us: [0, 5, 4]}")
+    with pytest.raises(WorkloadError, match="step back at entry 2"):
+        Scenario.load(write(tmp_path / "s.yaml", text))
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    a_plan().save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == a_plan()
+
+
+def test_truncated_foreign_and_outdated_plans_are_refused(tmp_path: Path) -> None:
+    text = a_plan().model_dump_json()
+    with pytest.raises(PlanError, match="schema version 1"):
+        Plan.load(write(tmp_path / "cut.json", text[: len(text) // 2]))
+    with pytest.raises(PlanError, match="models"):
+        Plan.load(write(tmp_path / "foreign.json", "{}"))
+    with pytest.raises(StalePlanError, match="schema_version"):
+        Plan.load(write(tmp_path / "old.json", text.replace('"schema_version":1', '"schema_version":0')))
+    with pytest.raises(PlanError, match="readable"):
+        Plan.load(tmp_path / "missing.json")
+
+
+def test_errors_have_four_parts_and_cross_processes() -> None:
+    import pickle
+
+    error = ScenarioError("subject", expected="this", got="that", remedy="Do so.")
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, EdgePlanError)
+    assert str(again) == "subject: expected this, got that. Do so."
