@@ -24,8 +24,8 @@ class PlannedSegment(BaseModel):
     start, stop : int
     configuration : Configuration
     cores : tuple of int
-        Cores of the configuration's processor that it may use. It occupies ``configuration.threads`` of them while it
-        runs: all of them (a gang), or whichever are free.
+        Cores of the configuration's processor that it may use: with one thread any number of them, of which it takes
+        one that is free; with more threads (a gang) exactly as many, for a session's threads are bound as it opens.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -160,6 +160,9 @@ def _configuration_violations(problem: Problem, model: Model, k: int, segment: P
     if configuration.threads > len(segment.cores):
         message = f"segment {k} runs {configuration.threads} threads on {len(segment.cores)} cores"
         yield Violation("cores", model.name, configuration.threads, len(segment.cores), message)
+    elif 1 < configuration.threads < len(segment.cores):
+        message = f"segment {k} may choose {configuration.threads} of {len(segment.cores)} cores, but a gang is bound"
+        yield Violation("cores", model.name, len(segment.cores), configuration.threads, message)
 
 
 def isolated_schedule(problem: Problem, model: Model, segments: Sequence[ScoredSegment]) -> Schedule:

@@ -98,7 +98,8 @@ def test_independent_segments_on_two_processors_overlap_and_transfers_delay() ->
     model = Model("d", graph, CostTable.create([CPU1, GPU], [[10.0, 1.0], [40.0, 4.0], [60.0, 6.0], [10.0, 1.0]]))
     problem = Problem((model,), cpu_and_gpu(), objective="latency")
     segments = [(0, 1, CPU1, (0,)), (1, 2, CPU1, (0,)), (2, 3, GPU, (9,)), (3, 4, CPU1, (0,))]
-    # stem 10; left 10..50 on the CPU; right: 10 + (5 + 100/10) = 25..31 on the GPU, back at 31 + 7 + 2 = 40; join 50..60
+    # Stem ends at 10, left at 50 on the CPU; right starts at 10 + (5 + 100 / 10) = 25 on the GPU, ends at 31 and is
+    # back at 31 + 7 + 2 = 40; so join runs from 50 to 60.
     assert evaluate(problem, plan_of(problem, segments)).objective == 60
     # All on the GPU: input there at 5.1, 12 µs of work, output back after 7.1.
     whole = evaluate(problem, plan_of(problem, [(0, 4, GPU, (9,))])).objective
@@ -187,6 +188,7 @@ def test_overload_is_a_violation() -> None:
         ([(0, 3, CPU1, (7,))], "cores"),
         ([(0, 3, CPU2, (0,))], "cores"),
         ([(0, 3, CPU2, (0, 0))], "cores"),
+        ([(0, 3, CPU2, (0, 1, 2))], "cores"),
         ([(0, 3, Configuration(backend="other"), (0,))], "cost"),
         ([(0, 3, Configuration(backend="ort", processor="npu"), (0,))], "cost"),
     ],
@@ -236,8 +238,8 @@ def test_platforms_that_make_no_sense_are_refused() -> None:
         Platform(name="p", processors=(Processor(name="cpu", cores=(), memory="host"),), memories=(host,))
     with pytest.raises(PlatformError, match="got vram"):
         Platform(name="p", processors=(Processor(name="cpu", cores=(0,), memory="vram"),), memories=(host,))
+    two = tuple(Processor(name=n, cores=(0,), memory="host") for n in "ab")
     with pytest.raises(PlatformError, match="each once"):
-        two = tuple(Processor(name=n, cores=(0,), memory="host") for n in "ab")
         Platform(name="p", processors=two, memories=(host,))
     with pytest.raises(PlatformError, match="a link from memory 'host' to memory 'vram'"):
         cpu_and_gpu().model_copy(update={"links": ()}).transfer_us("cpu", "gpu", 1)

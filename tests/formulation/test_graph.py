@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from edgeplan.formulation import CutChain, GraphError, Layer, LayerGraph, cut_chain
@@ -72,7 +74,7 @@ def test_a_graph_survives_its_dictionary(graph: LayerGraph) -> None:
 @given(random_graphs())
 def test_segments_between_cuts_are_convex(graph: LayerGraph) -> None:
     positions = cut_chain(graph, max_frontier_tensors=None).positions
-    for start, stop in zip(positions, positions[1:], strict=False):
+    for start, stop in itertools.pairwise(positions):
         inside = set(range(start, stop))
         reached_from_inside = set(inside)
         for i in range(stop, graph.n_layers):
