@@ -1,0 +1,34 @@
+"""A plan on a live runtime: serving, measuring, re-solving."""
+
+from .baselines import ThreadPerModel as ThreadPerModel
+from .clock import now_us as now_us
+from .comparison import DEFAULT_SESSIONS as DEFAULT_SESSIONS
+from .comparison import ONE_THREAD_SESSIONS as ONE_THREAD_SESSIONS
+from .comparison import Comparison as Comparison
+from .comparison import SetUp as SetUp
+from .comparison import SetUpResult as SetUpResult
+from .comparison import compare as compare
+from .controller import Controller as Controller
+from .controller import Decision as Decision
+from .drift import Assumptions as Assumptions
+from .drift import Drift as Drift
+from .drift import DriftTest as DriftTest
+from .drift import Hysteresis as Hysteresis
+from .executor import Executor as Executor
+from .hog import core_hog as core_hog
+from .load import Arrivals as Arrivals
+from .load import offer as offer
+from .observer import Observation as Observation
+from .observer import Observer as Observer
+from .records import RequestRecord as RequestRecord
+from .records import ResponseSummary as ResponseSummary
+from .records import SegmentRecord as SegmentRecord
+from .records import summaries as summaries
+from .records import summarise as summarise
+from .replan import Replan as Replan
+from .replan import replan as replan
+from .run import Phase as Phase
+from .run import RunReport as RunReport
+from .run import SegmentComparison as SegmentComparison
+from .run import run_scenario as run_scenario
+from .runtime import LiveRuntime as LiveRuntime

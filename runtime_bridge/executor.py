@@ -1,0 +1,215 @@
+"""The live executor: one pinned worker thread a core, and the dispatch rule that tells each what to run next.
+
+The worker that ends a segment asks the rule what starts now. What falls to its own core it runs itself, without a
+hand-over; other workers get theirs through a queue. A request is a chain (or DAG) of segments, so every segment
+boundary is a point where a request with an earlier deadline goes first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
+
+import numpy as np
+
+from ..formulation import Dispatcher, InferenceError, Start
+from .clock import now_us
+from .pipeline import Runnable
+from .records import RequestRecord, SegmentRecord
+
+Outputs = dict[str, np.ndarray]
+
+
+class _Request:
+    __slots__ = ("future", "record", "runnable", "tensors")
+
+    def __init__(self, runnable: Runnable, tensors: Outputs, record: RequestRecord) -> None:
+        self.runnable = runnable
+        self.tensors = tensors
+        self.record = record
+        self.future: Future[Outputs] = Future()
+
+
+class Executor:
+    """Runs requests over cores, earliest deadline first at every segment boundary.
+
+    Parameters
+    ----------
+    cores : iterable of int
+        Ids of the cores to use, one worker thread each, pinned.
+    max_in_flight : int
+        Requests accepted and not finished; a further one is refused at once.
+    on_finish : callable, optional
+        Called with every record as its request ends, on the worker's thread; must be quick.
+    """
+
+    def __init__(
+        self,
+        cores: Iterable[int],
+        max_in_flight: int = 256,
+        on_finish: Callable[[RequestRecord], None] | None = None,
+    ) -> None:
+        self.cores = tuple(cores)
+        self._max_in_flight = max_in_flight
+        self._on_finish = on_finish
+        self._dispatcher = Dispatcher(self.cores)
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._ids = itertools.count()
+        self._requests: dict[int, _Request] = {}
+        self._inboxes: dict[int, SimpleQueue[Start | None]] = {core: SimpleQueue() for core in self.cores}
+        self._closed = False
+        self._workers = [
+            threading.Thread(target=self._work, args=(core,), name=f"edgeplan-core-{core}", daemon=True)
+            for core in self.cores
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def submit(
+        self,
+        model: str,
+        runnable: Runnable,
+        feeds: Mapping[str, np.ndarray],
+        *,
+        arrival_us: float | None = None,
+        deadline_us: float = float("inf"),
+        plan_version: int = -1,
+    ) -> Future[Outputs]:
+        """Queue a request.
+
+        Parameters
+        ----------
+        model : str
+        runnable : Runnable
+        feeds : mapping of str to ndarray
+        arrival_us : float, optional
+            When it was due to arrive, on `now_us`'s clock; now where left out.
+        deadline_us : float
+            Relative to the arrival.
+        plan_version : int
+
+        Returns
+        -------
+        Future
+            Its result is the outputs by name. It fails with `InferenceError` where the request does not fit the model,
+            is refused because too many are in flight or the executor is closed, or where a segment fails.
+        """
+        arrived = now_us() if arrival_us is None else arrival_us
+        record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us)
+        request = _Request(runnable, dict(feeds), record)
+        try:
+            runnable.check(feeds)
+            with self._lock:
+                self._refuse_if_full(model)
+                record.request = next(self._ids)
+                self._requests[record.request] = request
+                self._dispatcher.release(record.request, record.deadline_us, runnable.steps)
+                starts = self._dispatcher.starts()
+        except InferenceError as error:
+            self._end(request, error)
+            return request.future
+        for start in starts:
+            self._inboxes[start.cores[0]].put(start)
+        return request.future
+
+    def _refuse_if_full(self, model: str) -> None:
+        if self._closed or len(self._requests) >= self._max_in_flight:
+            raise InferenceError(
+                f"request for model {model!r}",
+                expected=f"fewer than {self._max_in_flight} requests in flight and an open executor",
+                got="a closed executor" if self._closed else f"{len(self._requests)} in flight",
+                remedy="Ask less often, or plan for this load.",
+            )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests accepted and not finished."""
+        with self._lock:
+            return len(self._requests)
+
+    def drain(self, timeout_s: float | None = None) -> bool:
+        """Wait until every accepted request has ended; False where `timeout_s` passed first."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._requests, timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Refuse further requests, wait for those in flight, stop the workers. Returns what `drain` does."""
+        with self._lock:
+            self._closed = True
+        drained = self.drain(timeout_s)
+        for inbox in self._inboxes.values():
+            inbox.put(None)
+        if drained:
+            for worker in self._workers:
+                worker.join()
+        return drained
+
+    def _work(self, core: int) -> None:
+        os.sched_setaffinity(0, {core})
+        inbox = self._inboxes[core]
+        start = inbox.get()
+        while start is not None:
+            start = self._run(core, start) or inbox.get()
+
+    def _run(self, core: int, start: Start) -> Start | None:
+        """Run one segment, let the rule decide what follows, and return what falls to this core."""
+        request = self._requests[start.request]
+        failure: Exception | None = None
+        began, began_cpu = now_us(), time.thread_time_ns()
+        try:
+            request.runnable.run_step(start.step, request.tensors)
+        except Exception as error:  # whatever a backend raises concerns this request only
+            failure = error
+        cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
+        request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us))
+        if failure is not None:
+            request.record.error = f"segment {start.step}: {failure}"
+        with self._lock:
+            ended = self._dispatcher.finish(start.request, start.step, failed=failure is not None)
+            starts = self._dispatcher.starts()
+        mine = None
+        for following in starts:
+            if following.cores[0] == core:
+                mine = following
+            else:
+                self._inboxes[following.cores[0]].put(following)
+        if ended:
+            self._finish(start.request)
+        return mine
+
+    def _finish(self, number: int) -> None:
+        request = self._requests[number]
+        error = request.record.error
+        self._end(
+            request,
+            InferenceError(
+                f"request for model {request.record.model!r}",
+                expected="every segment to run",
+                got=error,
+                remedy="Look at the backend's message.",
+            )
+            if error
+            else None,
+        )
+        with self._idle:
+            del self._requests[number]
+            if not self._requests:
+                self._idle.notify_all()
+
+    def _end(self, request: _Request, error: InferenceError | None) -> None:
+        record = request.record
+        record.finish_us = now_us()
+        if error is not None:
+            record.error = record.error or str(error)
+        if self._on_finish is not None:
+            self._on_finish(record)
+        if error is not None:
+            request.future.set_exception(error)
+        else:
+            request.future.set_result(request.runnable.outputs(request.tensors))

@@ -1,0 +1,88 @@
+"""A model ready to run by its plan: one open session a segment and the tensors that pass between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..formulation import InferenceError, LayerGraph, ScoredSegment, Step
+from ..profiles import Session
+
+
+class Runnable(Protocol):
+    """What the executor runs: steps that hand named tensors on."""
+
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    def check(self, feeds: Mapping[str, np.ndarray]) -> None: ...
+    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None: ...
+    def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A planned model with open sessions.
+
+    Attributes
+    ----------
+    model : str
+    graph : LayerGraph
+    segments : tuple of ScoredSegment
+        With the times the plan predicts.
+    sessions : tuple of Session
+        One a segment.
+    """
+
+    model: str
+    graph: LayerGraph
+    segments: tuple[ScoredSegment, ...]
+    sessions: tuple[Session, ...]
+
+    def __post_init__(self) -> None:
+        last_reader: dict[str, int] = {}
+        for k, session in enumerate(self.sessions):
+            last_reader.update(dict.fromkeys(session.input_names, k))
+        kept = set(self.graph.outputs)
+        drops = tuple(
+            tuple(t for t in session.input_names if last_reader[t] == k and t not in kept)
+            for k, session in enumerate(self.sessions)
+        )
+        steps = tuple(Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in self.segments)
+        object.__setattr__(self, "_drops", drops)
+        object.__setattr__(self, "_steps", steps)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The segments as the dispatcher sees them."""
+        return self._steps  # type: ignore[attr-defined]
+
+    def check(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """Refuse a request whose inputs are not the model's.
+
+        Raises
+        ------
+        InferenceError
+            Names are missing or unknown.
+        """
+        wanted = {name for name, _ in self.graph.inputs}
+        if set(feeds) != wanted:
+            raise InferenceError(
+                f"request for model {self.model!r}",
+                expected=f"inputs {', '.join(sorted(wanted))}",
+                got=", ".join(sorted(feeds)) or "none",
+                remedy="Name every input of the model and no other.",
+            )
+
+    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None:
+        """Run one segment on the calling thread: read its tensors, add what it writes, drop what nobody needs again."""
+        session = self.sessions[index]
+        tensors.update(session.run({name: tensors[name] for name in session.input_names}))
+        for name in self._drops[index]:  # type: ignore[attr-defined]
+            tensors.pop(name, None)
+
+    def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the request asked for."""
+        return {name: tensors[name] for name in self.graph.outputs}

@@ -1,0 +1,176 @@
+"""Re-solving for what was observed: the problem as it now looks, a new plan, and whether to switch to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..formulation import (
+    EdgePlanError,
+    Evaluation,
+    Periodic,
+    Plan,
+    Poisson,
+    Problem,
+    Provenance,
+    Stream,
+    evaluate,
+)
+from ..solvers import Solution, solve
+from .drift import Assumptions
+
+FOREIGN_SPEED = 0.5
+"""Share of a core that a pinned thread keeps against one busy thread of another process: an even split."""
+
+
+@dataclass(frozen=True)
+class Replan:
+    """Outcome of a re-solve.
+
+    Attributes
+    ----------
+    problem : Problem
+        What was solved.
+    solution : Solution
+    view : str
+        How the device was seen and which limits were let go; empty where it is the scenario's own.
+    current : Evaluation
+        The running plan under the same problem.
+    """
+
+    problem: Problem
+    solution: Solution
+    view: str
+    current: Evaluation
+
+    def worth_switching(self, min_gain: float) -> tuple[bool, str]:
+        """Whether the new plan is better by enough, and the reason in words."""
+        new, old = self.solution.evaluation, self.current
+        if self.solution.plan is None or new is None:
+            clashes = "; ".join(clash.sentence for clash in self.solution.clashes)
+            return False, f"no plan found ({self.solution.status}{': ' + clashes if clashes else ''})"
+        note = f", {self.view}" if self.view else ""
+        if old.violations and not new.violations:
+            return True, f"the running plan would break {len(old.violations)} limits ({old.violations[0]}){note}"
+        gain = 1 - new.objective / old.objective if old.objective > 0 else 0.0
+        words = f"predicted objective {new.objective:.0f} against {old.objective:.0f} ({gain:+.1%} gain){note}"
+        return gain >= min_gain, words
+
+
+def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
+    """Solve the problem for what was observed; where it has no solution, with fewer limits.
+
+    Parameters
+    ----------
+    problem : Problem
+        The scenario's own.
+    running : Plan
+    seen : Assumptions
+        Rates, slowdowns and taken cores as they now look.
+    time_limit_s : float
+        For each of the views that are tried.
+    seed : int
+    """
+    tried = None
+    for view, candidate in _views(_adapted(problem, seen), seen.taken):
+        solution = solve(candidate, time_limit_s=time_limit_s, seed=seed)
+        tried = Replan(candidate, solution, view, evaluate(candidate, running))
+        if solution.plan is not None:
+            return tried
+    assert tried is not None
+    return tried
+
+
+def _adapted(problem: Problem, seen: Assumptions) -> Problem:
+    """The problem with observed rates and slowdowns.
+
+    A configuration that was not observed is taken to be slowed down like the others of its model.
+    """
+    factors = []
+    for model in problem.models:
+        observed = {c: f for (m, c), f in seen.slowdown.items() if m == model.name}
+        usual = float(np.median(list(observed.values()))) if observed else 1.0
+        factors.append([observed.get(c.name, usual) for c in model.costs.configurations])
+    streams = tuple(_at_rate(stream, seen.rate_hz.get(stream.model, stream.rate_hz)) for stream in problem.streams)
+    return _corrected(problem, factors).replace(streams=streams)
+
+
+def _corrected(problem: Problem, factors: list[list[float]]) -> Problem:
+    models = []
+    for model, model_factors in zip(problem.models, factors, strict=True):
+        source = model.costs.provenance.model_copy(update={"kind": "adapted"})
+        changed = any(factor != 1.0 for factor in model_factors)
+        costs = model.costs.corrected(model_factors, Provenance.model_validate(source)) if changed else model.costs
+        models.append(replace(model, costs=costs))
+    return problem.replace(models=tuple(models))
+
+
+def _at_rate(stream: Stream, rate_hz: float) -> Stream:
+    if rate_hz == stream.rate_hz:
+        return stream
+    rate_hz = max(rate_hz, 1e-3)  # a stream that fell silent keeps its model planned
+    if isinstance(stream.arrival, Periodic):
+        arrival = Periodic(period_us=1e6 / rate_hz, phase_us=stream.arrival.phase_us)
+    else:
+        arrival = Poisson(rate_hz=rate_hz)
+    return stream.model_copy(update={"arrival": arrival, "percentile": 1.0 if stream.is_hard else stream.percentile})
+
+
+def _views(problem: Problem, taken: frozenset[int]) -> Iterator[tuple[str, Problem]]:
+    """The problem as it is, then with less and less asked: an overloaded device still needs the best plan there is."""
+    if taken:
+        named = f"core {', '.join(str(core) for core in sorted(taken))}"
+        without = _without_cores(problem, taken)
+        if without is not None:
+            yield f"without {named}", without
+        problem = _shared_cores(problem, taken)
+        yield f"{named} shared", problem
+    else:
+        yield "", problem
+    relaxed = problem.replace(
+        limits=problem.limits.model_copy(update={"max_utilisation": 1.0}),
+        streams=tuple(s.model_copy(update={"percentile": 0.5}) for s in problem.streams),
+    )
+    yield "deadlines held for single requests only", relaxed
+    yield (
+        "deadlines let go",
+        relaxed.replace(streams=tuple(s.model_copy(update={"deadline_us": None}) for s in relaxed.streams)),
+    )
+
+
+def _without_cores(problem: Problem, taken: frozenset[int]) -> Problem | None:
+    left = tuple(
+        processor.model_copy(update={"cores": kept})
+        for processor in problem.platform.processors
+        if (kept := tuple(core for core in processor.cores if core not in taken))
+    )
+    try:
+        platform = type(problem.platform)(
+            name=problem.platform.name,
+            processors=left,
+            memories=problem.platform.memories,
+            links=problem.platform.links,
+            fingerprint=problem.platform.fingerprint,
+        )
+        return problem.replace(platform=platform)
+    except EdgePlanError:  # nothing is left, or a model needs what was taken
+        return None
+
+
+def _shared_cores(problem: Problem, taken: frozenset[int]) -> Problem:
+    """All cores kept, times stretched: one thread by the mean speed of the cores, a gang by that of its slowest."""
+    factors = []
+    for model in problem.models:
+        row = []
+        for configuration in model.costs.configurations:
+            processor = problem.platform.processor_by_name.get(configuration.processor)
+            cores = processor.cores if processor else ()
+            lost = len(taken & set(cores)) * (1 - FOREIGN_SPEED)
+            if lost == 0:
+                row.append(1.0)
+            else:
+                row.append(len(cores) / (len(cores) - lost) if configuration.threads == 1 else 1 / FOREIGN_SPEED)
+        factors.append(row)
+    return _corrected(problem, factors)

@@ -1,0 +1,96 @@
+"""Open sessions, shared by the plans that use the same segment in the same way and closed when the last one lets go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..formulation import Configuration, Model, PlannedSegment, Problem, ScoredSegment
+from ..profiles import Backend, SegmentStore, Session, open_backend
+from .pipeline import Pipeline
+
+_Key = tuple[str, int, int, Configuration, tuple[int, ...]]
+
+
+@dataclass
+class _Entry:
+    session: Session
+    users: int = 0
+
+
+@dataclass
+class SessionPool:
+    """Opens a session a segment, once for all plans that need it.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        ONNX file of each model.
+    problem : Problem
+        Its models' graphs say which tensors a segment reads and writes.
+    """
+
+    files: Mapping[str, Path]
+    problem: Problem
+    _stores: dict[str, SegmentStore] = field(default_factory=dict)
+    _backends: dict[str, Backend] = field(default_factory=dict)
+    _open: dict[_Key, _Entry] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def pipeline(self, model: Model, segments: tuple[ScoredSegment, ...]) -> Pipeline:
+        """Open what a model's plan needs.
+
+        Raises
+        ------
+        EdgePlanError
+            A backend does not load or refuses a segment; what was opened for this pipeline is closed again.
+        """
+        opened: list[PlannedSegment] = []
+        sessions = []
+        try:
+            for segment in segments:
+                sessions.append(self._acquire(model, segment.planned))
+                opened.append(segment.planned)
+        except BaseException:
+            for planned in opened:
+                self._release(model.name, planned)
+            raise
+        return Pipeline(model.name, model.graph, segments, tuple(sessions))
+
+    def release(self, pipeline: Pipeline) -> None:
+        """Let a pipeline's sessions go."""
+        for segment in pipeline.segments:
+            self._release(pipeline.model, segment.planned)
+
+    def _acquire(self, model: Model, planned: PlannedSegment) -> Session:
+        key = _key(model.name, planned)
+        with self._lock:
+            entry = self._open.get(key)
+            if entry is None:
+                if model.name not in self._stores:
+                    self._stores[model.name] = SegmentStore(self.files[model.name], model.graph)
+                backend = planned.configuration.backend
+                if backend not in self._backends:
+                    self._backends[backend] = open_backend(backend)
+                files = self._stores[model.name].segment(planned.start, planned.stop)
+                session = self._backends[backend].open(files, planned.configuration, planned.cores)
+                entry = self._open[key] = _Entry(session)
+            entry.users += 1
+            return entry.session
+
+    def _release(self, model: str, planned: PlannedSegment) -> None:
+        key = _key(model, planned)
+        with self._lock:
+            entry = self._open[key]
+            entry.users -= 1
+            if entry.users == 0:
+                del self._open[key]
+                entry.session.close()
+
+
+def _key(model: str, planned: PlannedSegment) -> _Key:
+    # One thread runs on whichever worker calls it, so its session serves any cores.
+    cores = planned.cores if planned.configuration.threads > 1 else ()
+    return model, planned.start, planned.stop, planned.configuration, cores
