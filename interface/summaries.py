@@ -1,0 +1,165 @@
+"""The tables that commands print and reports show: the plan, its score, what breaks, and what ran."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..formulation import Evaluation, Plan, Problem, Violation
+from .run_record import RunRecord, Setup
+from .table import Cell, Table
+from .units import count, mebibytes, milliseconds, percent
+
+
+def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
+    """Every segment of every model: its layers, configuration, cores, predicted time and resident memory."""
+    rows: list[tuple[str | Cell, ...]] = []
+    groups = []
+    for model_plan in plan.models:
+        groups.append(len(rows))
+        for i, segment in enumerate(evaluation.models[model_plan.model].segments):
+            planned = segment.planned
+            rows.append(
+                (
+                    Cell(model_plan.model, "strong") if i == 0 else "",
+                    f"{planned.start}–{planned.stop - 1}",
+                    planned.configuration.name,
+                    ", ".join(map(str, planned.cores)),
+                    milliseconds(segment.latency_us),
+                    mebibytes(segment.resident_bytes),
+                    mebibytes(segment.transient_bytes),
+                )
+            )
+    stamp = plan.solver
+    gap = f", gap {percent(stamp.gap)}" if stamp.gap is not None else ""
+    return Table(
+        "Plan",
+        ("model", "layers", "configuration", "cores", ">predicted ms", ">resident MiB", ">while running MiB"),
+        tuple(rows),
+        note=f"{count(len(rows), 'segment')}; {stamp.method}: {stamp.status}{gap}, {stamp.runtime_s:.1f} s, "
+        f"seed {stamp.seed}.",
+        groups=tuple(groups[1:]),
+    )
+
+
+def score_table(problem: Problem, evaluation: Evaluation) -> Table:
+    """Every model's predicted response against its deadline."""
+    rows: list[tuple[str | Cell, ...]] = []
+    for name, model in evaluation.models.items():
+        stream = problem.stream_of.get(name)
+        deadline_us = model.deadline_us
+        held = model.response_us if stream is not None and stream.is_hard else model.latency_us + model.blocking_us
+        rows.append(
+            (
+                Cell(name, "strong"),
+                f"{model.rate_hz:,.1f}" if model.rate_hz else "–",
+                str(len(model.segments)),
+                milliseconds(model.latency_us),
+                milliseconds(model.blocking_us),
+                milliseconds(model.interference_us),
+                milliseconds(model.response_us),
+                "–" if deadline_us is None else milliseconds(deadline_us),
+                "" if deadline_us is None else Cell("kept", "good") if held <= deadline_us else Cell("missed", "bad"),
+            )
+        )
+    memory = "; ".join(
+        f"{name} {mebibytes(used)} of {mebibytes(problem.memory_limit[name])} MiB"
+        for name, used in evaluation.memory_bytes.items()
+    )
+    busiest = max(evaluation.utilisation.values(), default=0.0)
+    return Table(
+        "Predicted",
+        (
+            "model",
+            ">rate Hz",
+            ">segments",
+            ">alone ms",
+            ">blocked ms",
+            ">others ms",
+            ">response ms",
+            ">deadline ms",
+            "deadline",
+        ),
+        tuple(rows),
+        note=f"Memory: {memory}. Busiest core asked for {percent(busiest)} of its time.",
+    )
+
+
+def violations_table(violations: Sequence[Violation]) -> Table:
+    """What a plan breaks."""
+    return Table(
+        "Violations",
+        ("kind", "of", "what"),
+        tuple((Cell(v.kind, "bad"), v.subject, v.message) for v in violations),
+        note=f"{count(len(violations), 'limit')} broken.",
+    )
+
+
+def comparison_table(run: RunRecord) -> Table:
+    """Set-ups side by side at the same load, model by model; the best figure of each column is marked."""
+    setups = [setup for setup in run.setups if setup.role != "drift"] or list(run.setups)
+    models = tuple(dict.fromkeys(m for setup in setups for m in setup.models))
+    rows: list[tuple[str | Cell, ...]] = []
+    groups = []
+    for model in (*models, None) if len(models) > 1 else models:
+        groups.append(len(rows))
+        rows += _model_rows(setups, model)
+    return Table(
+        "Served at the same load" if len(setups) > 1 else "Served",
+        (
+            "model",
+            "set-up",
+            ">requests",
+            ">served/s",
+            ">p50 ms",
+            ">p99 ms",
+            ">missed deadline",
+            ">peak memory MiB",
+        ),
+        tuple(rows),
+        note="Response from the scheduled arrival. A failed request counts as missed. Green: best of its column.",
+        groups=tuple(groups[1:]),
+    )
+
+
+def _model_rows(setups: Sequence[Setup], model: str | None) -> list[tuple[str | Cell, ...]]:
+    served = [setup.throughput_hz(model) for setup in setups]
+    p50 = [setup.percentile_us(0.5, model) for setup in setups]
+    p99 = [setup.percentile_us(0.99, model) for setup in setups]
+    missed = [setup.miss_ratio(model) for setup in setups]
+    peak = [float(s.peak_memory_bytes) if s.peak_memory_bytes else float("nan") for s in setups]
+
+    def mark(text: str, value: float, column: Sequence[float]) -> str | Cell:
+        comparable = [v for v in column if v == v]
+        best = len(setups) > 1 and value == min(comparable, default=None) and value < max(comparable)
+        return Cell(text, "good") if best else text
+
+    return [
+        (
+            Cell(model or "all models", "strong") if k == 0 else "",
+            setup.name,
+            f"{len(setup.of(model)):,}",
+            f"{served[k]:,.1f}",
+            mark(milliseconds(p50[k]), p50[k], p50),
+            mark(milliseconds(p99[k]), p99[k], p99),
+            mark(percent(missed[k]), missed[k], missed),
+            mark(mebibytes(peak[k]), peak[k], peak) if model is None or len(setup.models) == 1 else "",
+        )
+        for k, setup in enumerate(setups)
+    ]
+
+
+def setups_table(run: RunRecord) -> Table:
+    """What each set-up is."""
+    return Table("Set-ups", ("set-up", "settings"), tuple((Cell(s.name, "strong"), s.description) for s in run.setups))
+
+
+def decisions_table(setup: Setup) -> Table:
+    """What the runtime decided, and why."""
+    return Table(
+        "Decisions",
+        (">", ">at s", "decision", "why"),
+        tuple(
+            (str(i), f"{d.at_us / 1e6:.2f}", Cell(d.action, "strong"), d.reason)
+            for i, d in enumerate(setup.decisions, start=1)
+        ),
+    )
