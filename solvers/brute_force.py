@@ -1,0 +1,108 @@
+"""The oracle: looks at every plan of a tiny problem and asks the evaluator. Nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from ..formulation import Evaluation, Model, ModelPlan, Plan, PlatformError, Problem, evaluate
+from .assemble import Choice, front_point, model_plan, plan_of
+from .clashes import find_clashes
+from .core_sets import CoreSet, families, fitting
+from .features import Features
+from .limits import Limit, keeps, value_of
+from .pareto import non_dominated
+from .solution import Solution
+from .stop import Stop
+
+MAX_PLANS = 200_000
+"""Most plans it agrees to look at; a plan takes about a millisecond."""
+
+
+class BruteForce:
+    """Every segmentation, configuration and core set, each scored by the evaluator."""
+
+    name = "brute_force"
+    features = Features(
+        objectives=frozenset({"latency", "response", "front"}),
+        exact=True,
+        several_models=True,
+        several_memories=True,
+        overlapping_segments=True,
+        max_plans=MAX_PLANS,
+    )
+
+    def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
+        """Solve; `seed` changes nothing, for nothing is random."""
+        scored: list[tuple[Plan, Evaluation]] = []
+        complete = True
+        for plan in every_plan(problem, self.name):
+            if stop():
+                complete = False
+                break
+            try:
+                scored.append((plan, evaluate(problem, plan)))
+            except PlatformError:
+                continue  # no link joins two of its memories: it cannot run
+        good = [(plan, evaluation) for plan, evaluation in scored if evaluation.feasible]
+        if good:
+            return self._best(problem, good, complete)
+        if not complete:
+            return Solution("timeout", self.name)
+        return Solution("infeasible", self.name, clashes=_clashes(problem, [e for _, e in scored], stop))
+
+    def _best(self, problem: Problem, good: list[tuple[Plan, Evaluation]], complete: bool) -> Solution:
+        status = "optimal" if complete else "feasible"
+        plan, evaluation = min(good, key=lambda pair: (pair[1].objective, sum(pair[1].memory_bytes.values())))
+        front = ()
+        if problem.objective == "front":
+            points = [front_point(evaluation, plan) for plan, evaluation in good]
+            figures = np.array([(point.latency_us, point.memory_bytes) for point in points])
+            front = tuple(points[int(k)] for k in non_dominated(figures))
+            plan = front[0].plan
+        bound = evaluation.objective if complete else None
+        return Solution(status, self.name, plan=plan, front=front, objective=evaluation.objective, bound=bound)
+
+
+def every_plan(problem: Problem, method: str) -> Iterator[Plan]:
+    """All plans of a problem, in a fixed order."""
+    sets = families(problem)
+    parts = [list(_model_plans(problem, model, sets)) for model in problem.models]
+    for combination in product(*parts):
+        yield plan_of(problem, {part.model: part for part in combination}, method)
+
+
+def _model_plans(problem: Problem, model: Model, sets: dict[str, tuple[CoreSet, ...]]) -> Iterator[ModelPlan]:
+    usable = [model.costs.configurations[c] for c in problem.usable[model.name]]
+    at = model.cuts.positions
+
+    def ways(start: int) -> Iterator[tuple[Choice, ...]]:
+        if start == at[-1]:
+            yield ()
+            return
+        for stop in (position for position in at if position > start):
+            us = model.costs.segment_us(start, stop)[problem.usable[model.name]]
+            for configuration, latency_us in zip(usable, us, strict=True):
+                if not np.isfinite(latency_us):
+                    continue
+                for cores in fitting(sets[configuration.processor], configuration.threads):
+                    for rest in ways(stop):
+                        yield (Choice(start, stop, configuration, cores), *rest)
+
+    for choices in ways(0):
+        yield model_plan(model, choices)
+
+
+def _clashes(problem: Problem, evaluations: list[Evaluation], stop: Stop):
+    runnable = [evaluation for evaluation in evaluations if evaluation.models]
+
+    def feasible(kept: frozenset[Limit]) -> bool:
+        return any(keeps(evaluation, kept) for evaluation in runnable)
+
+    def smallest(limit: Limit, others: frozenset[Limit]) -> float | None:
+        values = [value_of(problem, e, limit) for e in runnable if keeps(e, others)]
+        return min(values, default=None)
+
+    return find_clashes(problem, feasible, smallest, stop)

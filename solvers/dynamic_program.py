@@ -1,0 +1,124 @@
+"""The exact dynamic program for one model: least latency within the limits, or the whole latency/memory front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulation import Plan, Problem
+from .assemble import Choice, model_plan, plan_of
+from .clashes import find_clashes
+from .features import Features
+from .label_setting import Labels, label_setting
+from .label_space import LabelSpace
+from .limits import Limit, limits_of
+from .pareto import non_dominated
+from .shortest_path import sampled_paths
+from .solution import FrontPoint, Solution
+from .stop import Stop
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to run the model, in hand: its label and its segments."""
+
+    label: NDArray[np.float64]
+    choices: tuple[Choice, ...]
+
+
+class DynamicProgram:
+    """Exact for one model whose segments run one after the other.
+
+    First the fastest way regardless of limits: where it keeps them all, nothing can be better. Otherwise label setting
+    (see `label_setting`), with shortest ways for sampled trade-offs as plans in hand that prune it.
+    """
+
+    name = "dynamic_program"
+    features = Features(
+        objectives=frozenset({"latency", "response", "front"}),
+        exact=True,
+        several_models=False,
+        several_memories=True,
+        overlapping_segments=False,
+    )
+
+    def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
+        """Solve; `seed` changes nothing, for nothing is random."""
+        (model,) = problem.models
+        space = LabelSpace.of(problem, model)
+        limits = frozenset(limits_of(problem))
+        ways = [_Way(label, choices) for label, choices in sampled_paths(space)]
+        fastest_us = float(ways[0].label[0])
+        good = [way for way in ways if space.accepted(way.label[None, :], limits)[0]]
+        front = problem.objective == "front"
+        if not front and good and good[0] is ways[0]:
+            return self._single(space, good[0], "optimal", fastest_us)
+        known = np.array([(way.label[0], space.memory_bytes(way.label[None, :])[0]) for way in good])
+        labels = label_setting(space, limits, stop, known if good else None, latency_only=not front)
+        if labels is None:
+            if not good:
+                return Solution("timeout", self.name)
+            return (self._front if front else self._fastest)(space, good, "feasible", fastest_us)
+        if not len(labels.values):
+            return Solution("infeasible", self.name, clashes=_clashes(space, stop))
+        found = [_Way(label, labels.choices(k)) for k, label in enumerate(labels.values)]
+        best_us = float(labels.values[:, 0].min())
+        return (self._front if front else self._fastest)(space, found, "optimal", best_us)
+
+    def _fastest(self, space: LabelSpace, ways: Sequence[_Way], status: str, bound_us: float) -> Solution:
+        best = min(ways, key=lambda way: (way.label[0], float(space.memory_bytes(way.label[None, :])[0])))
+        return self._single(space, best, status, bound_us)
+
+    def _single(self, space: LabelSpace, way: _Way, status: str, bound_us: float) -> Solution:
+        weight = _weight(space.problem)
+        return Solution(
+            "optimal" if status == "optimal" else "feasible",
+            self.name,
+            plan=self._plan(space, way),
+            objective=weight * float(way.label[0]),
+            bound=weight * bound_us,
+        )
+
+    def _front(self, space: LabelSpace, ways: Sequence[_Way], status: str, bound_us: float) -> Solution:
+        values = np.array([way.label for way in ways])
+        figures = np.column_stack([values[:, 0], space.memory_bytes(values)])
+        points = tuple(
+            FrontPoint(float(figures[k, 0]), float(figures[k, 1]), self._plan(space, ways[k]))
+            for k in non_dominated(figures)
+        )
+        weight = _weight(space.problem)
+        return Solution(
+            "optimal" if status == "optimal" else "feasible",
+            self.name,
+            plan=points[0].plan,
+            front=points,
+            objective=weight * points[0].latency_us,
+            bound=weight * bound_us,
+        )
+
+    def _plan(self, space: LabelSpace, way: _Way) -> Plan:
+        model = space.chain.model
+        return plan_of(space.problem, {model.name: model_plan(model, way.choices)}, self.name)
+
+
+def _weight(problem: Problem) -> float:
+    stream = problem.stream_of.get(problem.models[0].name)
+    return stream.weight if stream else 1.0
+
+
+def _clashes(space: LabelSpace, stop: Stop):
+    def labels(kept: frozenset[Limit]) -> Labels | None:
+        return label_setting(space, kept, stop)
+
+    def feasible(kept: frozenset[Limit]) -> bool | None:
+        found = labels(kept)
+        return None if found is None else len(found.values) > 0
+
+    def smallest(limit: Limit, others: frozenset[Limit]) -> float | None:
+        found = labels(others)
+        return None if found is None or not len(found.values) else float(space.figures(found.values, limit).min())
+
+    return find_clashes(space.problem, feasible, smallest, stop)

@@ -1,0 +1,87 @@
+"""When a solver stops: tiny criteria that it asks now and then."""
+
+from __future__ import annotations
+
+import time
+from threading import Event
+from typing import Protocol
+
+
+class Stop(Protocol):
+    """Asked between steps of a search."""
+
+    def __call__(self) -> bool:
+        """Whether to stop now."""
+        ...
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, 0 when over."""
+        ...
+
+
+class TimeLimit:
+    """Stops `limit_s` seconds after it was made.
+
+    Parameters
+    ----------
+    limit_s : float
+        Wall-clock seconds.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._end_s = time.monotonic() + limit_s
+
+    def __call__(self) -> bool:
+        return time.monotonic() >= self._end_s
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, 0 when over."""
+        return max(0.0, self._end_s - time.monotonic())
+
+
+class Cancellation:
+    """Stops when an event is set, or when another criterion says so.
+
+    Parameters
+    ----------
+    event : threading.Event
+        Set by whoever no longer wants the answer.
+    otherwise : Stop
+    """
+
+    def __init__(self, event: Event, otherwise: Stop) -> None:
+        self._event = event
+        self._otherwise = otherwise
+
+    def __call__(self) -> bool:
+        return self._event.is_set() or self._otherwise()
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, 0 when over."""
+        return 0.0 if self._event.is_set() else self._otherwise.remaining_s
+
+
+class Share:
+    """Stops after a share of the time that another criterion has left.
+
+    Parameters
+    ----------
+    whole : Stop
+    share : float
+        In (0, 1].
+    """
+
+    def __init__(self, whole: Stop, share: float) -> None:
+        self._whole = whole
+        self._part = TimeLimit(whole.remaining_s * share)
+
+    def __call__(self) -> bool:
+        return self._part() or self._whole()
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, 0 when over."""
+        return min(self._part.remaining_s, self._whole.remaining_s)
