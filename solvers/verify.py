@@ -75,13 +75,11 @@ def refuse_unrunnable(problem: Problem) -> None:
         No sequence of links leads from the host through the model and back.
     """
     for model in problem.models:
-        finite = np.isfinite(model.costs.interval_us(model.cuts.positions)[:, :, problem.usable[model.name]]).any(
-            axis=2
-        )
-        reached = np.zeros(len(finite), dtype=bool)
+        us = model.costs.interval_us(model.cuts.positions)[:, :, problem.usable[model.name]]
+        reached = np.zeros(len(us), dtype=np.bool_)
         reached[0] = True
         for b in range(1, len(us)):
-            reached[b] = bool(np.any(reached[:b] & finite[:b, b]))
+            reached[b] = np.any(reached[:b] & np.isfinite(us[:b, b]).any(axis=1))
         if not reached[-1]:
             stuck = int(np.flatnonzero(reached)[-1])
             start, stop = model.cuts.positions[stuck], model.cuts.positions[stuck + 1]
