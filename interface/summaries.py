@@ -163,3 +163,37 @@ def decisions_table(setup: Setup) -> Table:
             for i, d in enumerate(setup.decisions, start=1)
         ),
     )
+
+
+def drift_table(setup: Setup, drift_at_s: float) -> Table:
+    """Before a drift, after it under the old plan, and under the plan that answered it."""
+    later = [r for r in setup.requests if r.arrival_us >= drift_at_s * 1e6]
+    stages = [
+        ("before", [r for r in setup.requests if r.arrival_us < drift_at_s * 1e6]),
+        ("drifted, old plan", [r for r in later if r.plan_version <= 0]),
+        ("drifted, new plan", [r for r in later if r.plan_version > 0]),
+    ]
+    rows = []
+    for name, requests in stages:
+        if not requests:
+            continue
+        span_s = max((requests[-1].arrival_us - requests[0].arrival_us) / 1e6, 1e-6)
+        stage = setup.model_copy(update={"requests": tuple(requests), "duration_s": span_s})
+        rows.append(
+            (
+                Cell(name, "strong"),
+                f"{requests[0].arrival_us / 1e6:.1f}",
+                f"{len(requests):,}",
+                f"{len(requests) / span_s:.1f}",
+                milliseconds(stage.percentile_us(0.5)),
+                milliseconds(stage.percentile_us(0.99)),
+                percent(stage.miss_ratio()),
+            )
+        )
+    failed = sum(r.response_us is None for r in setup.requests)
+    return Table(
+        setup.name,
+        ("stage", ">from s", ">requests", ">offered/s", ">p50 ms", ">p99 ms", ">missed deadline"),
+        tuple(rows),
+        note=f"All models together. {count(failed, 'request')} lost.",
+    )

@@ -61,14 +61,10 @@ def timeline_chart(setup: Setup, models: tuple[str, ...]) -> Chart | None:
     )
     drawn.update_xaxes(range=[begin_us / 1e6, _opening(setup, SHOWN_BARS)[1] / 1e6])
     missed = len({id(request) for request, _, _ in bars if request.missed})
+    late = f"Outlined in red: {count(missed, 'request')} that missed the deadline." if missed else "No deadline missed."
     caption = (
-        f"The first {(end_us - begin_us) / 1e6:.1f} of {setup.duration_s:.0f} seconds; drag to move, double-click to see "
-        "all. Every bar is one segment; where one ends, a more urgent request may go first. "
-        + (
-            f"Outlined in red: {count(missed, 'request')} that missed the deadline."
-            if missed
-            else "No deadline missed."
-        )
+        f"The first {(end_us - begin_us) / 1e6:.1f} of {setup.duration_s:.0f} seconds; drag to move, double-click to "
+        f"see all. Every bar is one segment; where one ends, a more urgent request may go first. {late}"
     )
     return Chart(drawn, caption, setup.name)
 

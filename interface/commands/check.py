@@ -1,0 +1,79 @@
+"""``edgeplan check``: a plan held against a scenario, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...formulation import Plan, SimulatedResponses, evaluate, simulate
+from ..exits import ExitCode
+from ..outcome import evaluation_data
+from ..output import Format, FormatOption, current_output
+from ..summaries import score_table, violations_table
+from ..table import Cell, Table
+from ..units import milliseconds, percent
+from .options import ProfileOption, ScenarioArgument, SeedOption
+
+
+def check(
+    context: typer.Context,
+    scenario: ScenarioArgument,
+    plan_path: Annotated[Path, typer.Argument(metavar="PLAN", help="Plan file (JSON).")],
+    profile: ProfileOption = None,
+    replay_s: Annotated[
+        float, typer.Option("--replay", min=0, help="Seconds of requests to simulate beside the check; 0 for none.")
+    ] = 60.0,
+    seed: SeedOption = 0,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Check a plan by the evaluator: exit 1 with the violations where it breaks a limit."""
+    from ..facade import load
+
+    output = current_output(context)
+    problem = load(scenario, profile).problem
+    plan = Plan.load(plan_path)
+    evaluation = evaluate(problem, plan)
+    runs = evaluation.models and problem.streams and replay_s > 0
+    replayed = simulate(problem, plan, replay_s * 1e6, seed) if runs else {}
+    output.result(
+        {
+            "status": "ok" if evaluation.feasible else "violated",
+            "evaluation": evaluation_data(evaluation),
+            "replay": {
+                model: {
+                    "requests": len(responses.response_us),
+                    "p50_us": responses.percentile_us(0.5),
+                    "p99_us": responses.percentile_us(0.99),
+                    "miss_ratio": responses.miss_ratio,
+                }
+                for model, responses in replayed.items()
+            },
+        },
+        *([violations_table(evaluation.violations)] if evaluation.violations else []),
+        *([score_table(problem, evaluation)] if evaluation.models else []),
+        *([_replay_table(replayed, replay_s)] if replayed else []),
+        "The plan keeps every limit." if evaluation.feasible else "The plan does not keep every limit.",
+    )
+    if not evaluation.feasible:
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _replay_table(replayed: Mapping[str, SimulatedResponses], replay_s: float) -> Table:
+    return Table(
+        f"Simulated for {replay_s:g} s at the scenario's load",
+        ("model", ">requests", ">p50 ms", ">p99 ms", ">missed deadline"),
+        tuple(
+            (
+                Cell(model, "strong"),
+                f"{len(responses.response_us):,}",
+                milliseconds(responses.percentile_us(0.5)),
+                milliseconds(responses.percentile_us(0.99)),
+                percent(responses.miss_ratio),
+            )
+            for model, responses in replayed.items()
+        ),
+        note="By the dispatch rule with predicted times; for information, it decides nothing.",
+    )

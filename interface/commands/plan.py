@@ -1,0 +1,48 @@
+"""``edgeplan plan``: from a scenario to a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..outcome import evaluation_data, exit_without_plan, solution_data
+from ..output import Format, FormatOption, current_output
+from ..summaries import plan_table, score_table
+from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption
+
+
+def plan(
+    context: typer.Context,
+    scenario: ScenarioArgument,
+    profile: ProfileOption = None,
+    output_path: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the plan.")] = None,
+    method: MethodOption = "auto",
+    time_limit_s: TimeLimitOption = 10.0,
+    seed: SeedOption = 0,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Plan a scenario: which segment of which model runs how, on which cores."""
+    from ..facade import load
+    from ..facade import plan as solve
+
+    output = current_output(context)
+    case = load(scenario, profile)
+    solution = solve(case, method, time_limit_s, seed)
+    exit_without_plan(output, solution)
+    assert solution.plan is not None
+    assert solution.evaluation is not None
+    if output_path is not None:
+        solution.plan.save(output_path)
+    output.result(
+        {
+            **solution_data(solution),
+            "evaluation": evaluation_data(solution.evaluation),
+            "plan": solution.plan.model_dump(mode="json"),
+            "output": output_path,
+        },
+        plan_table(solution.plan, solution.evaluation),
+        score_table(case.problem, solution.evaluation),
+        *([f"Plan written to {output_path}"] if output_path else []),
+    )

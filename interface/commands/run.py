@@ -1,0 +1,111 @@
+"""``edgeplan run``: a plan on the live runtime."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...formulation import Plan
+from ..exits import ExitCode
+from ..output import Format, FormatOption, current_output
+from ..run_record import RunRecord, mean_absolute_percentage_error
+from ..summaries import comparison_table, decisions_table
+from ..units import percent
+from .options import ProfileOption, ScenarioArgument, SeedOption
+
+
+def run(
+    context: typer.Context,
+    scenario: ScenarioArgument,
+    plan_path: Annotated[Path, typer.Option("--plan", help="Plan file (JSON).")],
+    duration_s: Annotated[float, typer.Option("--duration", min=0.1, help="Seconds of requests.")] = 10.0,
+    profile: ProfileOption = None,
+    adapt: Annotated[bool, typer.Option("--adapt/--no-adapt", help="Re-plan when the load changes.")] = True,
+    output_path: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write the run record, for `edgeplan report`.")
+    ] = None,
+    seed: SeedOption = 0,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Serve a scenario by a plan on this machine. SIGINT and SIGTERM end it early; requests in flight are answered."""
+    from ..facade import load
+    from ..facade import run as serve
+    from ..recording import record_of_run
+
+    output = current_output(context)
+    case = load(scenario, profile)
+    plan = Plan.load(plan_path)
+    with _stop_on_signals() as stop:
+        report = serve(case, plan, duration_s, seed=seed, adapt=adapt, stop=stop)
+    record = record_of_run(report, case.problem, case.scenario.name, seed)
+    if output_path is not None:
+        record.save(output_path)
+    setup = record.setups[0]
+    output.result(
+        {
+            "status": "stopped" if stop.is_set() else "done",
+            "drained": report.drained,
+            **record_data(record),
+            "output": output_path,
+        },
+        comparison_table(record),
+        *([decisions_table(setup)] if setup.decisions else []),
+        _prediction_line(record),
+        *record.notes,
+        *([f"Run record written to {output_path}"] if output_path else []),
+    )
+    if not report.drained:
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def record_data(record: RunRecord) -> dict[str, object]:
+    """Figures of a run record as plain data, without its requests."""
+    return {
+        "scenario": record.scenario,
+        "seed": record.seed,
+        "setups": [
+            {
+                "name": setup.name,
+                "role": setup.role,
+                "duration_s": setup.duration_s,
+                "peak_memory_bytes": setup.peak_memory_bytes,
+                "models": {
+                    model or "all": {
+                        "requests": len(setup.of(model)),
+                        "throughput_hz": setup.throughput_hz(model),
+                        "p50_us": setup.percentile_us(0.5, model),
+                        "p99_us": setup.percentile_us(0.99, model),
+                        "miss_ratio": setup.miss_ratio(model),
+                    }
+                    for model in (*setup.models, None)
+                },
+                "decisions": [decision.model_dump() for decision in setup.decisions],
+            }
+            for setup in record.setups
+        ],
+        "prediction_error": mean_absolute_percentage_error(record.predictions),
+        "notes": record.notes,
+    }
+
+
+def _prediction_line(record: RunRecord) -> str:
+    error = mean_absolute_percentage_error(record.predictions)
+    return f"Predicted against observed segment times: {percent(error)} mean absolute error."
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event while the block runs."""
+    stop = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

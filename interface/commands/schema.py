@@ -1,0 +1,42 @@
+"""``edgeplan schema``: the JSON Schema of a file format."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ...formulation import Plan, Scenario
+from ..output import Format, FormatOption
+from ..run_record import RunRecord
+
+
+class Document(StrEnum):
+    """Files with a schema."""
+
+    SCENARIO = "scenario"
+    PLAN = "plan"
+    PROFILE = "profile"
+    RUN = "run"
+
+
+def schema(
+    document: Annotated[Document, typer.Argument(help="Which file.")],
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Print the JSON Schema of scenario, plan, profile or run files."""
+    from ...profiles import Profile
+
+    models = {
+        Document.SCENARIO: Scenario,
+        Document.PLAN: Plan,
+        Document.PROFILE: Profile,
+        Document.RUN: RunRecord,
+    }
+    described = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **models[document].model_json_schema(by_alias=True),
+    }
+    typer.echo(json.dumps(described, indent=2 if format is Format.TEXT else None))
