@@ -15,6 +15,7 @@ from .dispatch import Step as Step
 from .errors import CostError as CostError
 from .errors import EdgePlanError as EdgePlanError
 from .errors import GraphError as GraphError
+from .errors import InferenceError as InferenceError
 from .errors import ModelError as ModelError
 from .errors import PlanError as PlanError
 from .errors import PlatformError as PlatformError

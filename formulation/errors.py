@@ -86,3 +86,7 @@ class ModelError(EdgePlanError):
 
 class UnsupportedError(EdgePlanError):
     """A problem that the chosen solver or backend does not support."""
+
+
+class InferenceError(EdgePlanError):
+    """A request that does not fit its model, is refused, or fails while it runs."""
