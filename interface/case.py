@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..formulation import Model, Platform, Problem, Scenario, ScenarioError, ScenarioModel, StalePlanError, capped
+from ..formulation import Model, Platform, Problem, Scenario, ScenarioError, StalePlanError, capped
 from ..profiles import Profile, file_sha256, local_platform, resolve_model
 
 
@@ -71,7 +71,7 @@ class Case:
         """
         found = {}
         for model in self.scenario.models:
-            found[model.name] = resolve_model(_path_of(model, self.folder))
+            found[model.name] = resolve_model(model.path or model.name, self.folder)
             profiled = self.problem_model(model.name).sha256
             if (digest := file_sha256(found[model.name])) != profiled:
                 raise StalePlanError(
@@ -117,9 +117,3 @@ def _models(scenario: Scenario, profile: Profile) -> tuple[Model, ...]:
         )
     return tuple(profiled[model.name] for model in scenario.models)
 
-
-def _path_of(model: ScenarioModel, folder: Path) -> str:
-    """Path relative to the scenario where there is such a file; otherwise the name of a light model."""
-    named = model.path or model.name
-    beside = folder / named
-    return str(beside) if beside.exists() else named

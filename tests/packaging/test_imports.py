@@ -28,7 +28,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "interface": set(),
 }
 # import name -> distribution name, where they differ
-DISTRIBUTIONS = {"yaml": "pyyaml"}
+DISTRIBUTIONS = {"google": "protobuf", "yaml": "pyyaml"}
 
 
 def sources(folder: Path) -> list[Path]:
