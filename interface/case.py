@@ -116,4 +116,3 @@ def _models(scenario: Scenario, profile: Profile) -> tuple[Model, ...]:
             remedy=f"Profile them: edgeplan profile {' '.join(missing)}.",
         )
     return tuple(profiled[model.name] for model in scenario.models)
-

@@ -19,6 +19,11 @@ from .units import jsonable
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is to do, and what is being done."""
 
+
+class OutputError(EdgePlanError):
+    """A place that nothing can be written to."""
+
+
 MIN_COLUMNS = 120
 """Width assumed where the output is not a terminal: tables in a log file must not be folded to 80 columns."""
 

@@ -10,14 +10,14 @@ import typer
 from ..outcome import evaluation_data, exit_without_plan, solution_data
 from ..output import Format, FormatOption, current_output
 from ..summaries import plan_table, score_table
-from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption
+from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption, output_option
 
 
 def plan(
     context: typer.Context,
     scenario: ScenarioArgument,
     profile: ProfileOption = None,
-    output_path: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the plan.")] = None,
+    output_path: Annotated[Path | None, output_option("Where to write the plan.")] = None,
     method: MethodOption = "auto",
     time_limit_s: TimeLimitOption = 10.0,
     seed: SeedOption = 0,

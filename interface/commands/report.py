@@ -10,7 +10,7 @@ import typer
 from ...formulation import Plan, evaluate
 from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord
-from .options import ProfileOption, ScenarioArgument, TimeLimitOption
+from .options import ProfileOption, ScenarioArgument, TimeLimitOption, output_option
 
 
 def report(
@@ -19,7 +19,7 @@ def report(
     plan_path: Annotated[Path, typer.Option("--plan", help="Plan file (JSON).")],
     profile: ProfileOption = None,
     run_path: Annotated[Path | None, typer.Option("--run", help="Run record, from `edgeplan run --output`.")] = None,
-    output_path: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("report.html"),
+    output_path: Annotated[Path, output_option("Where to write it.")] = Path("report.html"),
     fronts: Annotated[bool, typer.Option("--fronts/--no-fronts", help="Draw every model's front.")] = True,
     time_limit_s: TimeLimitOption = 5.0,
     format: FormatOption = Format.TEXT,

@@ -17,7 +17,7 @@ from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord, mean_absolute_percentage_error
 from ..summaries import comparison_table, decisions_table
 from ..units import percent
-from .options import ProfileOption, ScenarioArgument, SeedOption
+from .options import ProfileOption, ScenarioArgument, SeedOption, output_option
 
 
 def run(
@@ -28,7 +28,8 @@ def run(
     profile: ProfileOption = None,
     adapt: Annotated[bool, typer.Option("--adapt/--no-adapt", help="Re-plan when the load changes.")] = True,
     output_path: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write the run record, for `edgeplan report`.")
+        Path | None,
+        output_option("Where to write the run record, for `edgeplan report`."),
     ] = None,
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,

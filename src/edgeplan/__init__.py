@@ -15,9 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .interface.facade import load as load
-    from .interface.facade import plan as plan
-    from .interface.facade import run as run
+    # Resolved in an installed package; in the repository the folder stands elsewhere.
+    from .interface.facade import load as load  # pyright: ignore[reportMissingImports]
+    from .interface.facade import plan as plan  # pyright: ignore[reportMissingImports]
+    from .interface.facade import run as run  # pyright: ignore[reportMissingImports]
 
     __version__: str
 

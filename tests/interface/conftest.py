@@ -1,8 +1,9 @@
 """A small problem, a plan for it, and a run record, all synthetic and seeded."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-
 from edgeplan.formulation import (
     Configuration,
     CostTable,
@@ -62,8 +63,7 @@ def problem() -> Problem:
 def plan(problem: Problem) -> Plan:
     def cut(model: Model, *positions: int) -> ModelPlan:
         segments = tuple(
-            PlannedSegment(start=a, stop=b, configuration=ORT, cores=(0, 1))
-            for a, b in zip(positions, positions[1:], strict=False)
+            PlannedSegment(start=a, stop=b, configuration=ORT, cores=(0, 1)) for a, b in pairwise(positions)
         )
         return ModelPlan(model=model.name, sha256=model.sha256, segments=segments)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from edgeplan.formulation import Scenario
 
 ROOT = Path(__file__).resolve().parents[2]

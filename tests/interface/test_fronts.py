@@ -1,7 +1,6 @@
 """Fronts of single models, as they are printed and drawn."""
 
 import pytest
-
 from edgeplan.formulation import Limits, Plan, Problem, evaluate
 from edgeplan.interface.fronts import front_of_solutions, front_problem, front_table, solve_front
 from edgeplan.solvers import Solution

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-
 from edgeplan.formulation import PlanError
 from edgeplan.interface.output import Format, Output
 from edgeplan.interface.table import Cell, Table

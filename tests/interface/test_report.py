@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-
 from edgeplan.formulation import Plan, Problem, evaluate
 from edgeplan.interface.report import Contents, Front, FrontSeries, ScoredPlan, render, write_report
 from edgeplan.interface.run_record import RunRecord, RunRecordError
@@ -94,7 +93,7 @@ def test_run_record_survives_the_file_and_refuses_a_truncated_one(run_record: Ru
 
 def test_comparison_marks_the_best_of_each_column_only(run_record: RunRecord) -> None:
     table = comparison_table(run_record)
-    p99 = [i for i, column in enumerate(table.columns) if "p99" in column][0]
+    p99 = next(i for i, column in enumerate(table.columns) if "p99" in column)
     for group in range(3):
         rows = table.rows[3 * group : 3 * group + 3]
         marked = [row[1] for row in rows if isinstance(row[p99], Cell)]

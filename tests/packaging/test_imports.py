@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
 }
 # package -> third-party libraries that it must never import, even inside a function
 FORBIDDEN: dict[str, set[str]] = {
-    "formulation": {"onnx", "onnxruntime", "openvino", "ortools", "pymoo", "typer", "rich", "plotly", "scipy", "psutil"},
+    "formulation": {"onnx", "onnxruntime", "openvino", "ortools", "pymoo", "scipy", "typer", "rich", "plotly"},
     "profiles": {"ortools", "pymoo", "typer", "rich", "plotly"},
     "solvers": {"onnx", "onnxruntime", "openvino", "typer", "rich", "plotly", "psutil"},
     "runtime_bridge": {"typer", "rich", "plotly"},

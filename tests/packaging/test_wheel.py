@@ -57,7 +57,6 @@ def test_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None
     )
     assert version.stdout.strip() == f"edgeplan {wheel.name.split('-')[1]}"
     subprocess.run([python, "-c", "import edgeplan.solvers"], check=True, cwd=tmp_path)
-    schema = subprocess.run(
-        [environment / "bin" / "edgeplan", "schema", "scenario"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    command = [environment / "bin" / "edgeplan", "schema", "scenario"]
+    schema = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert schema.stdout.startswith("{")
