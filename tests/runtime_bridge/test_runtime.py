@@ -1,0 +1,213 @@
+"""The live runtime on real sessions: right answers, plans exchanged under load, nothing lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgeplan.formulation import EdgePlanError, InferenceError, Periodic, PlanError, StalePlanError
+from edgeplan.runtime_bridge import (
+    DEFAULT_SESSIONS,
+    ONE_THREAD_SESSIONS,
+    Assumptions,
+    Controller,
+    Hysteresis,
+    LiveRuntime,
+    Observation,
+    Phase,
+    SetUp,
+    compare,
+    replan,
+    run_scenario,
+)
+
+from .conftest import CORES, GANG, ORT, Toys
+
+WAIT_S = 20
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 5, 12])
+def test_a_split_model_answers_as_the_whole_one(toys: Toys, pieces: int) -> None:
+    def cut(n: int) -> list:
+        bounds = [n * k // pieces for k in range(pieces + 1)]
+        return [(a, b, ORT) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+    with LiveRuntime(toys.problem, toys.plan(cut), toys.files) as runtime:
+        for seed in range(3):
+            feeds = toys.feeds(seed)
+            for model in toys.files:
+                answer = runtime.submit(model, feeds).result(WAIT_S)
+                for name, expected in toys.unsplit(model, feeds).items():
+                    np.testing.assert_allclose(answer[name], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_a_gang_answers_as_one_thread_does(toys: Toys) -> None:
+    plan = toys.plan(lambda n: [(0, n // 2, GANG), (n // 2, n, ORT)])
+    feeds = toys.feeds()
+    with LiveRuntime(toys.problem, plan, toys.files) as runtime:
+        answer = runtime.submit("left", feeds).result(WAIT_S)
+    for name, expected in toys.unsplit("left", feeds).items():
+        np.testing.assert_allclose(answer[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_answers_are_not_overwritten_by_later_requests(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        first = runtime.submit("left", toys.feeds(1)).result(WAIT_S)
+        kept = {name: value.copy() for name, value in first.items()}
+        for seed in range(20):
+            runtime.submit("left", toys.feeds(seed)).result(WAIT_S)
+    assert all(np.array_equal(first[name], kept[name]) for name in first)
+
+
+def test_plans_are_exchanged_under_load_with_no_request_lost(toys: Toys) -> None:
+    feeds = toys.feeds()
+    expected = toys.unsplit("left", feeds)
+    futures = []
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        stop = threading.Event()
+
+        def send() -> None:
+            while not stop.is_set():
+                futures.append(runtime.submit("left", feeds))
+                time.sleep(0.001)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        for _ in range(5):
+            runtime.swap(toys.problem, toys.halved())
+            time.sleep(0.02)
+            runtime.swap(toys.problem, toys.whole())
+            time.sleep(0.02)
+        stop.set()
+        sender.join()
+        answers = [future.result(WAIT_S) for future in futures]
+        assert runtime.version == 10
+    assert len(runtime.records) == len(futures)
+    assert len({r.request for r in runtime.records}) == len(futures)
+    assert {r.plan_version for r in runtime.records} >= {0, 10} or len({r.plan_version for r in runtime.records}) > 2
+    for answer in answers:
+        for name, value in expected.items():
+            np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_plan_that_cannot_be_opened_leaves_the_old_one_serving(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        foreign = toys.whole().model_copy(
+            update={"models": tuple(m.model_copy(update={"sha256": "0" * 64}) for m in toys.whole().models)}
+        )
+        with pytest.raises(StalePlanError):
+            runtime.swap(toys.problem, foreign)
+        with pytest.raises(PlanError, match="coverage"):
+            runtime.swap(toys.problem, toys.plan(lambda n: [(0, n - 1, ORT)]))
+        runtime._pool.files = {"left": Path("nowhere.onnx"), "right": Path("nowhere.onnx")}
+        runtime._pool._stores.clear()
+        with pytest.raises((EdgePlanError, OSError)):
+            runtime.swap(toys.problem, toys.halved())
+        assert runtime.version == 0
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+
+
+def test_requests_that_do_not_fit_are_refused(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        with pytest.raises(InferenceError, match="one of left, right"):
+            runtime.submit("middle", toys.feeds())
+        with pytest.raises(InferenceError, match="inputs image"):
+            runtime.submit("left", {"picture": np.zeros(1)}).result(WAIT_S)
+        with pytest.raises(InferenceError, match="segment 0"):
+            runtime.submit("left", {"image": np.zeros((1, 8, 5), np.float32)}).result(WAIT_S)
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+
+
+def test_a_run_reports_every_request_and_compares_segments(toys: Toys) -> None:
+    report = run_scenario(toys.problem, toys.halved(), toys.files, [Phase(toys.problem.streams, 1.0)], adapt=False)
+    assert report.drained
+    assert [(s.model, s.offered, s.served) for s in report.summaries] == [
+        ("left", 50, 50),
+        ("right", 50, 50),
+        ("all", 100, 100),
+    ]
+    assert {(s.model, s.segment, s.runs) for s in report.segments} == {(m, k, 50) for m in toys.files for k in (0, 1)}
+    assert len(report.between(0.0, 0.5)) == 50
+
+
+def test_stopping_a_run_answers_what_was_accepted(toys: Toys) -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    report = run_scenario(toys.problem, toys.whole(), toys.files, [Phase(toys.problem.streams, 60.0)], stop=stop)
+    assert time.monotonic() - began < 20
+    assert report.drained
+    assert report.records
+    assert not any(r.error for r in report.records)
+
+
+def seen(rate_hz: float, foreign: dict[int, float] | None = None) -> Observation:
+    return Observation(2e6, {"left": int(rate_hz * 2), "right": 100}, {}, foreign or dict.fromkeys(CORES, 0.0))
+
+
+def test_the_controller_decides_once_and_then_assumes_what_it_saw(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        controller = Controller(runtime, toys.problem, hysteresis=Hysteresis(persistence=2, rest_us=0.0))
+        assert controller.check(seen(50)) is None
+        assert controller.check(seen(200)) is None
+        decision = controller.check(seen(200))
+        assert decision is not None
+        assert [(d.kind, d.subject, d.observed) for d in decision.drifts] == [("rate", "left", 200.0)]
+        assert decision.action in {"switched", "kept"}
+        assert decision.reason
+        assert runtime.version == (1 if decision.action == "switched" else 0)
+        assert controller.check(seen(200)) is None
+        assert controller.check(seen(200)) is None
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+
+
+def test_a_solver_that_fails_leaves_the_plan(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise PlanError("solver", expected="a plan", got="trouble", remedy="Try later.")
+
+    monkeypatch.setattr("edgeplan.runtime_bridge.controller.replan", broken)
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        controller = Controller(runtime, toys.problem, hysteresis=Hysteresis(persistence=1))
+        decision = controller.check(seen(200))
+        assert decision is not None
+        assert decision.action == "failed"
+        assert "trouble" in decision.reason
+        assert runtime.version == 0
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_a_taken_core_is_planned_around(toys: Toys) -> None:
+    taken = Assumptions(dict.fromkeys(toys.files, 50.0), taken=frozenset(CORES[1:]))
+    outcome = replan(toys.problem, toys.halved(), taken, time_limit_s=5.0, seed=0)
+    assert outcome.solution.plan is not None
+    used = {core for m in outcome.solution.plan.models for s in m.segments for core in s.cores}
+    assert used == {CORES[0]}
+    assert "without core" in outcome.view
+
+
+def test_an_overloaded_device_still_gets_a_plan(toys: Toys) -> None:
+    tight = tuple(s.model_copy(update={"deadline_us": 1.0, "percentile": 1.0}) for s in toys.problem.streams)
+    problem = toys.problem.replace(streams=tight)
+    outcome = replan(problem, toys.halved(), Assumptions(dict.fromkeys(toys.files, 50.0)), time_limit_s=5.0, seed=0)
+    assert outcome.solution.plan is not None
+    assert outcome.view == "deadlines let go"
+
+
+@pytest.mark.slow
+def test_set_ups_are_measured_beside_each_other(toys: Toys) -> None:
+    streams = tuple(s.model_copy(update={"arrival": Periodic(period_us=50_000)}) for s in toys.problem.streams)
+    problem = toys.problem.replace(streams=streams)
+    set_ups = (DEFAULT_SESSIONS, ONE_THREAD_SESSIONS, SetUp("plan", "the plan", toys.halved()))
+    comparison = compare(set_ups, problem, toys.files, rounds=2, round_s=0.5)
+    assert [len(r.records) for r in comparison.results] == [40, 40, 40]
+    assert all(not record.error for r in comparison.results for record in r.records)
+    assert all(r.peak_bytes > 0 for r in comparison.results)
+    with pytest.raises(StalePlanError):
+        broken = toys.halved().model_copy(
+            update={"models": tuple(m.model_copy(update={"sha256": "0" * 64}) for m in toys.halved().models)}
+        )
+        compare((SetUp("stale", "a stale plan", broken),), problem, toys.files, rounds=1, round_s=0.1)
