@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ WAIT_S = 20
 def test_a_split_model_answers_as_the_whole_one(toys: Toys, pieces: int) -> None:
     def cut(n: int) -> list:
         bounds = [n * k // pieces for k in range(pieces + 1)]
-        return [(a, b, ORT) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [(a, b, ORT) for a, b in itertools.pairwise(bounds)]
 
     with LiveRuntime(toys.problem, toys.plan(cut), toys.files) as runtime:
         for seed in range(3):
@@ -206,8 +207,8 @@ def test_set_ups_are_measured_beside_each_other(toys: Toys) -> None:
     assert [len(r.records) for r in comparison.results] == [40, 40, 40]
     assert all(not record.error for r in comparison.results for record in r.records)
     assert all(r.peak_bytes > 0 for r in comparison.results)
+    broken = toys.halved().model_copy(
+        update={"models": tuple(m.model_copy(update={"sha256": "0" * 64}) for m in toys.halved().models)}
+    )
     with pytest.raises(StalePlanError):
-        broken = toys.halved().model_copy(
-            update={"models": tuple(m.model_copy(update={"sha256": "0" * 64}) for m in toys.halved().models)}
-        )
         compare((SetUp("stale", "a stale plan", broken),), problem, toys.files, rounds=1, round_s=0.1)
