@@ -1,12 +1,17 @@
-"""Measured costs."""
+"""Measured costs: models read, segments cut, backends opened, times and memory measured, profiles kept.
+
+Nothing here imports onnx, onnxruntime or openvino before it needs them.
+"""
 
 from .backends import Backend as Backend
+from .backends import FoundBackend as FoundBackend
 from .backends import Session as Session
-from .backends import backend_names as backend_names
+from .backends import find_backends as find_backends
 from .backends import open_backend as open_backend
 from .inputs import sample_inputs as sample_inputs
-from .light_models import light_models as light_models
+from .light_models import light_model_names as light_model_names
 from .light_models import resolve_model as resolve_model
+from .onnx_file import file_sha256 as file_sha256
 from .onnx_import import import_onnx as import_onnx
 from .segments import SegmentFiles as SegmentFiles
 from .segments import SegmentStore as SegmentStore

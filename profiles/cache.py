@@ -1,50 +1,53 @@
-"""The user's cache: materialised models and prepared segments. Everything in it can be made again."""
+"""Where prepared files live, and how they get there whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
-from functools import lru_cache
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
-
-def cache_dir() -> Path:
-    """Folder for what can be made again: ``$EDGEPLAN_CACHE``, or ``edgeplan`` in the user's cache."""
-    if os.environ.get("EDGEPLAN_CACHE"):
-        return Path(os.environ["EDGEPLAN_CACHE"])
-    from platformdirs import user_cache_path
-
-    return user_cache_path("edgeplan")
+_CHUNK_BYTES = 1 << 22
 
 
-def build_once(folder: Path, build: Callable[[Path], None]) -> None:
-    """Make `folder` by `build`, atomically: other processes see all of it or nothing.
+def cache_root() -> Path:
+    """Folder for everything that can be made again: ``EDGEPLAN_CACHE``, else the user's cache folder."""
+    chosen = os.environ.get("EDGEPLAN_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
 
-    `build` gets an empty folder beside the target. Where two processes build the same folder, the first to end wins.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    return Path(platformdirs.user_cache_dir("edgeplan"))
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside `target` that takes its place when the block ends without an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
-        build(made)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
+        yield temporary
+        temporary.replace(target)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file; remembered as long as its size and time of change stay."""
-    status = path.stat()
-    return _file_sha256(path, status.st_size, status.st_mtime_ns)
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder` against other threads and processes that build in it; the lock goes with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
-@lru_cache(maxsize=256)
-def _file_sha256(path: Path, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

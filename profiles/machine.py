@@ -1,29 +1,37 @@
-"""What this machine is, as far as costs depend on it: no host name, no paths."""
+"""What this machine is: its processor, its cores, the versions that costs depend on."""
 
 from __future__ import annotations
 
-import os
-import platform
-from functools import cache
+import functools
+import hashlib
+import platform as _platform
 from pathlib import Path
 
 
-@cache
-def cpu_name() -> str:
-    """Model of the processor with its vendor's family numbers: several processors share one marketing name."""
-    wanted = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")
-    found: dict[str, str] = {}
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """First processor's entry of /proc/cpuinfo; empty where there is none."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in wanted and key.strip() not in found:
-                found[key.strip()] = value.strip()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor() or platform.machine()
-    vector = [flag for flag in found.pop("flags", "").split() if flag.startswith(("avx", "amx"))]
-    return " / ".join([platform.machine(), *(found[key] for key in wanted if key in found), " ".join(vector)])
+        return {}
+    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def usable_cores() -> tuple[int, ...]:
-    """Ids of the cores that this process may use."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+def processor_model() -> str:
+    """The processor's name, for people."""
+    info = _cpuinfo()
+    return info.get("model name") or info.get("Hardware") or _platform.processor() or _platform.machine()
+
+
+@functools.cache
+def processor_key() -> str:
+    """Short digest of what decides which kernels a runtime picks: architecture, name, generation, instruction sets.
+
+    Virtual machines give processors of several generations one name; their instruction sets tell them apart.
+    """
+    info = _cpuinfo()
+    facts = [_platform.machine(), processor_model()]
+    facts += [info.get(key, "") for key in ("cpu family", "model", "stepping", "flags", "Features")]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]

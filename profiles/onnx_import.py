@@ -1,191 +1,167 @@
-"""Reads an ONNX file as a layer graph."""
+"""ONNX graphs as layer graphs."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..formulation import Layer, LayerGraph, ModelError, capped
+from .onnx_file import OnnxFile, fixed_sizes
+from .onnx_shapes import TensorType, infer_types
 
 if TYPE_CHECKING:
-    import onnx
+    from onnx import GraphProto, NodeProto
 
-Shapes = Mapping[str, Sequence[int]]
-
-
-def load_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file with its external data.
-
-    Raises
-    ------
-    ModelError
-        The file cannot be read or is not ONNX.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path)
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise ModelError(f"model {path}", expected="a readable file", got=got, remedy="Check the path.") from error
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        got = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(
-            f"model {path}", expected="an ONNX file", got=got, remedy="Export the model to ONNX."
-        ) from error
-    if not model.graph.node:
-        raise ModelError(
-            f"model {path}", expected="an ONNX file with operators", got="none", remedy="Export the model to ONNX."
-        )
-    return model
+# Without inputs, or with constant ones, these still give another result every time.
+_RANDOM_OPS = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 
 
-def with_shapes(model: onnx.ModelProto, shapes: Shapes, subject: str) -> onnx.ModelProto:
-    """Copy of a model whose inputs have the given sizes, every shape inferred.
-
-    Raises
-    ------
-    ModelError
-        An unknown input, a size that contradicts the model, or a dimension that stays dynamic.
-    """
-    import onnx
-
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    constants = {initializer.name for initializer in fixed.graph.initializer}
-    inputs = {i.name: i for i in fixed.graph.input if i.name not in constants}
-    unknown = sorted(set(shapes) - set(inputs))
-    if unknown:
-        raise ModelError(
-            f"shapes for {subject}",
-            expected=f"inputs named {capped(inputs)}",
-            got=capped(unknown),
-            remedy="Correct the names.",
-        )
-    for name, declared in inputs.items():
-        _fix_shape(declared, shapes.get(name), subject)
-    for info in [*fixed.graph.output, *fixed.graph.value_info]:
-        info.type.tensor_type.ClearField("shape")
-    return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
-
-
-def _fix_shape(declared: onnx.ValueInfoProto, sizes: Sequence[int] | None, subject: str) -> None:
-    dims = declared.type.tensor_type.shape.dim
-    example = ",".join(str(d.dim_value) if d.dim_value > 0 else "1" for d in dims)
-    remedy = f"Give the size: --shape {declared.name}={example} (or `shapes` in the scenario)."
-    if sizes is not None:
-        contradicts = len(sizes) != len(dims) or any(
-            s < 1 or (d.dim_value > 0 and d.dim_value != s) for s, d in zip(sizes, dims, strict=False)
-        )
-        if contradicts:
-            raise ModelError(
-                f"shape of input {declared.name!r} of {subject}",
-                expected=f"sizes that fit {_shape_text(declared)}",
-                got=str(tuple(sizes)),
-                remedy=remedy,
-            )
-        for dim, size in zip(dims, sizes, strict=True):
-            dim.dim_value = size
-    dynamic = [k for k, d in enumerate(dims) if d.dim_value <= 0]
-    if dynamic:
-        raise ModelError(
-            f"input {declared.name!r} of {subject}",
-            expected="a size for every dimension",
-            got=f"{_shape_text(declared)}, where dimension {dynamic[0]} is dynamic",
-            remedy=remedy,
-        )
-
-
-def _shape_text(declared: onnx.ValueInfoProto) -> str:
-    dims = declared.type.tensor_type.shape.dim
-    return "[" + ", ".join(str(d.dim_value) if d.dim_value > 0 else d.dim_param or "?" for d in dims) + "]"
-
-
-def import_onnx(path: str | Path, shapes: Shapes | None = None, name: str | None = None) -> LayerGraph:
+def import_onnx(
+    path: str | Path, shapes: Mapping[str, Sequence[int]] | None = None, *, batch: int = 1, name: str | None = None
+) -> LayerGraph:
     """Read an ONNX file as a layer graph.
 
-    Layers are the file's operators. Constants (initialisers, ``Constant`` nodes and what is computed from them alone) are
-    weights of the layers that read them.
+    A layer is a node that depends on an input. Nodes that depend on constants only become part of the weights of the
+    layers that read them.
 
     Parameters
     ----------
     path : str or Path
     shapes : mapping of str to sequence of int, optional
         Sizes of inputs with dynamic dimensions.
+    batch : int
+        Size of an open leading dimension.
     name : str, optional
-        Of the graph; the file's stem where left out.
+        The file's stem where left out.
 
     Raises
     ------
     ModelError
-        Not ONNX, dynamic dimensions without sizes, or a tensor whose size cannot be inferred.
+        Not an ONNX model, or a tensor whose size is not known before the run.
     GraphError
-        The operators do not form a DAG.
+        A cycle, or a tensor that nothing writes.
     """
-    path = Path(path)
-    return graph_of(with_shapes(load_onnx(path), shapes or {}, path.name), name or path.stem, path.name)
+    file = OnnxFile.read(path)
+    sizes = fixed_sizes(file, shapes, batch)
+    name = name or Path(path).stem
+    folded = constant_tensors(file)
+    layers = [node for node in file.model.graph.node if not _is_folded(node, folded)]
+    if not layers:
+        raise ModelError(
+            f"model {file.path.name}",
+            expected="nodes that depend on an input",
+            got="constants only",
+            remedy="Export the model with its input.",
+        )
+    # First without sizes: a cycle or a missing tensor would make size inference fail in obscure ways.
+    _build(name, file, layers, folded, {}, sizes)
+    types = infer_types(file, sizes)
+    outputs = [v.name for v in file.model.graph.output]
+    written = {tensor for tensors in useful_outputs(layers, outputs) for tensor in tensors}
+    unknown = [tensor for tensor in written if tensor not in types]
+    if unknown:
+        raise ModelError(
+            f"tensors of model {file.path.name}",
+            expected="sizes that follow from those of the inputs",
+            got=f"none for {capped(sorted(unknown))}",
+            remedy="Make the model static: export it with fixed sizes, or simplify shape computations first.",
+        )
+    return _build(name, file, layers, folded, types, sizes)
 
 
-def graph_of(model: onnx.ModelProto, name: str, subject: str) -> LayerGraph:
-    """Layer graph of a model whose shapes have been inferred."""
-    constants = {initializer.name: _tensor_bytes(initializer) for initializer in model.graph.initializer}
-    sizes = _inferred_bytes(model)
-    layers: list[Layer] = []
-    names: set[str] = set()
-    needed = {t for node in model.graph.node for t in node.input} | {o.name for o in model.graph.output}
-    for node in _constants_first(model, constants, sizes):
-        inputs = [t for t in node.input if t]
-        outputs = [t for t in node.output if t in needed] or list(node.output[:1])  # a mask nobody reads is no tensor
-        layer_name = node.name if node.name and node.name not in names else f"{node.op_type}:{outputs[0]}"
-        names.add(layer_name)
-        missing = [t for t in outputs if t not in sizes]
-        if missing:
-            raise ModelError(
-                f"tensor {missing[0]!r} of {subject}",
-                expected="a shape that can be inferred",
-                got=f"none, behind operator {node.op_type}",
-                remedy="Run onnxruntime's symbolic shape inference over the model first.",
+def constant_tensors(file: OnnxFile) -> dict[str, NodeProto | None]:
+    """Tensors that do not depend on an input, with the node that computes them (None for initialisers)."""
+    constant: dict[str, NodeProto | None] = dict.fromkeys(file.constants)
+    size = -1
+    while size < len(constant):  # twice for a sorted file: the second pass finds nothing new
+        size = len(constant)
+        for node in file.model.graph.node:
+            if node.op_type not in _RANDOM_OPS and all(t in constant for t in node_inputs(node)):
+                constant.update((t, node) for t in node.output if t and t not in constant)
+    return constant
+
+
+def node_inputs(node: NodeProto) -> tuple[str, ...]:
+    """Tensors a node reads, each once, those that only its subgraphs name included."""
+    names = [t for t in node.input if t]
+    for attribute in node.attribute:
+        for graph in [attribute.g] if attribute.HasField("g") else list(attribute.graphs):
+            names += _captured(graph)
+    return tuple(dict.fromkeys(names))
+
+
+def _captured(graph: GraphProto) -> list[str]:
+    own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    captured = []
+    for node in graph.node:
+        captured += [t for t in node_inputs(node) if t not in own]
+        own.update(node.output)
+    return captured + [v.name for v in graph.output if v.name not in own]
+
+
+def _is_folded(node: NodeProto, constant: Mapping[str, object]) -> bool:
+    return all(t in constant for t in node.output if t)
+
+
+def _build(
+    name: str,
+    file: OnnxFile,
+    nodes: Sequence[NodeProto],
+    constant: Mapping[str, NodeProto | None],
+    types: Mapping[str, TensorType],
+    sizes: Mapping[str, Sequence[int]],
+) -> LayerGraph:
+    def n_bytes(tensor: str) -> int:
+        return types[tensor].n_bytes if tensor in types else file.constants.get(tensor, 0)
+
+    outputs = [v.name for v in file.model.graph.output]
+    names = layer_names(nodes)
+    outputs_of = dict(zip(names, useful_outputs(nodes, outputs), strict=True))
+    layers = []
+    for node, layer_name in zip(nodes, names, strict=True):
+        reads = node_inputs(node)
+        layers.append(
+            Layer(
+                layer_name,
+                node.op_type,
+                sum(n_bytes(t) for t in reads if t in constant),
+                tuple(t for t in reads if t not in constant),
+                tuple((t, n_bytes(t)) for t in outputs_of[layer_name]),
             )
-        weights = sum(constants[t] for t in dict.fromkeys(inputs) if t in constants)
-        read = tuple(dict.fromkeys(t for t in inputs if t not in constants))
-        layers.append(Layer(layer_name, node.op_type, weights, read, tuple((t, sizes[t]) for t in outputs)))
-    given = {i.name: sizes[i.name] for i in model.graph.input if i.name not in constants}
-    return LayerGraph.build(name, layers, given, tuple(o.name for o in model.graph.output))
+        )
+    fixed = [t for t in outputs if t in constant]
+    if fixed:
+        raise ModelError(
+            f"outputs of model {file.path.name}",
+            expected="tensors that depend on an input",
+            got=f"constants {capped(fixed)}",
+            remedy="Remove constant outputs from the model.",
+        )
+    return LayerGraph.build(name, layers, {t: n_bytes(t) for t in sizes}, outputs)
 
 
-def _constants_first(
-    model: onnx.ModelProto, constants: dict[str, int], sizes: Mapping[str, int]
-) -> list[onnx.NodeProto]:
-    """Operators that depend on an input; the others are folded into `constants`."""
-    kept = []
-    outputs = {o.name for o in model.graph.output}
-    random = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
-    for node in model.graph.node:
-        computed = all(t in constants for t in node.input if t)
-        if computed and node.op_type not in random and not outputs.intersection(node.output):
-            constants.update({t: sizes.get(t, 0) for t in node.output if t})
-        else:
-            kept.append(node)
-    return kept
+def layer_names(nodes: Iterable[NodeProto]) -> list[str]:
+    """Unique and stable names: the node's own where it is unique, else operator type and first output."""
+    nodes = list(nodes)
+    counts = Counter(node.name for node in nodes)
+    used: set[str] = set()
+    names = []
+    for node in nodes:
+        first = next((t for t in node.output if t), "")
+        name = node.name if node.name and counts[node.name] == 1 else f"{node.op_type}:{first}"
+        while name in used:
+            name += "'"
+        used.add(name)
+        names.append(name)
+    return names
 
 
-def _tensor_bytes(tensor: onnx.TensorProto) -> int:
-    return math.prod(tensor.dims) * _item_bytes(tensor.data_type)
-
-
-def _inferred_bytes(model: onnx.ModelProto) -> dict[str, int]:
-    sizes = {}
-    for info in [*model.graph.input, *model.graph.value_info, *model.graph.output]:
-        tensor = info.type.tensor_type
-        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim):
-            sizes[info.name] = math.prod(d.dim_value for d in tensor.shape.dim) * _item_bytes(tensor.elem_type)
-    return sizes
-
-
-def _item_bytes(element_type: int) -> int:
-    import onnx
-
-    return int(onnx.helper.tensor_dtype_to_np_dtype(element_type).itemsize)
+def useful_outputs(nodes: Sequence[NodeProto], graph_outputs: Iterable[str]) -> list[tuple[str, ...]]:
+    """Of each node the outputs that somebody reads (a Dropout's mask, for instance, is not), else the first."""
+    read = {t for node in nodes for t in node_inputs(node)} | set(graph_outputs)
+    written = [[t for t in node.output if t] for node in nodes]
+    return [tuple(t for t in tensors if t in read) or tuple(tensors[:1]) for tensors in written]

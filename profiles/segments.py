@@ -1,139 +1,100 @@
-"""Submodels: the layers of a segment as an ONNX file of their own, prepared once and kept in the cache.
+"""Submodels: layers ``[start, stop)`` of a model as a model of their own, kept in the cache.
 
-A segment is kept in two forms. The plain one is what other runtimes read. The optimised one has been through ONNX Runtime's
-graph optimiser already, with its weights in a file beside it: a session opens it in milliseconds without optimising again,
-and the weights are mapped pages that sessions and processes share.
+All segments of a model share one folder and one file for each of its weights, so that a segment costs a few kilobytes
+and sessions on overlapping segments map the same pages.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..formulation import LayerGraph, ModelError
-from .cache import build_once, cache_dir, file_sha256
-from .machine import cpu_name
+from ..formulation import LayerGraph, StalePlanError
+from .artefacts import Build, artefact, is_current
+from .cache import cache_root
+from .onnx_extract import segment_tensors, write_segment, write_skeleton
+from .onnx_file import file_sha256
 
-if TYPE_CHECKING:
-    import onnx
-
-_FORMAT = 1
-"""Part of every cache key; counted up when what is written changes."""
+FORMAT = "v1"
+"""Goes into the cache path; raise it when the files change."""
 
 
 @dataclass(frozen=True)
 class SegmentFiles:
-    """A prepared segment.
+    """A segment as files.
 
     Attributes
     ----------
-    plain : Path
-        The submodel as it was cut out.
-    optimised : Path
-        The same, optimised by ONNX Runtime for this processor.
+    source : Path
+        ONNX with static sizes; weights by reference to files beside it.
+    label : str
+        ``start-stop``, for names of files made from it.
     input_names, output_names : tuple of str
-        Tensors it needs from outside, and tensors needed outside, the graph's own inputs and outputs among them.
+        Tensors it needs from before, and those it writes that are needed later or leave the model.
     """
 
-    plain: Path
-    optimised: Path
+    source: Path
+    label: str
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
 
+    def prepared(self, kind: str, build: Build) -> Path:
+        """A backend's own form of this segment, built on first use.
+
+        Parameters
+        ----------
+        kind : str
+            Names all that the form depends on besides the segment: backend, version, processor model.
+        build : callable
+            Writes the path it is given; returns the names of the blobs it needs.
+        """
+        return artefact(self.source.parent, f"{self.label}.{kind}", build)
+
 
 class SegmentStore:
-    """Cuts segments out of one model and keeps them in the cache. Threads and processes may share it.
+    """Segments of one model.
 
     Parameters
     ----------
-    path : Path
-        The ONNX file.
+    path : str or Path
+        The ONNX file; its inputs static but for an open leading dimension.
     graph : LayerGraph
-        As `import_onnx` made it of that file.
-    cache : Path, optional
+        As `import_onnx` reads it from that file.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read.
     """
 
-    def __init__(self, path: Path, graph: LayerGraph, cache: Path | None = None) -> None:
-        import onnxruntime
+    def __init__(self, path: str | Path, graph: LayerGraph) -> None:
+        self.path = Path(path)
+        self.graph = graph
+        self.sha256 = file_sha256(self.path)
 
-        self._path = path
-        self._graph = graph
-        self._model: onnx.ModelProto | None = None
-        self._lock = threading.Lock()
-        key = [_FORMAT, file_sha256(path), graph.sha256, onnxruntime.__version__, cpu_name()]
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        self._folder = (cache or cache_dir()) / "segments" / f"{path.stem[:40]}-{digest[:16]}"
-
-    def segment(self, start: int, stop: int) -> SegmentFiles:
-        """Layers ``[start, stop)``, cut out and optimised unless the cache has them whole.
+    def segment(self, start: int, stop: int, batch: int = 1) -> SegmentFiles:
+        """Files of layers ``[start, stop)`` for `batch` samples, extracted on first use.
 
         Raises
         ------
-        ModelError
-            ONNX Runtime refuses the submodel.
+        StalePlanError
+            The model has no such layers.
+        UnsupportedError
+            A batch other than 1, and the model's leading dimension is fixed.
         """
-        folder = self._folder / f"{start}-{stop}"
-        inputs, outputs = self._interface(start, stop)
-        with self._lock:
-            if not _is_whole(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-                build_once(folder, lambda made: self._build(made, inputs, outputs))
-        return SegmentFiles(folder / "plain.onnx", folder / "optimised.onnx", inputs, outputs)
-
-    def _interface(self, start: int, stop: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        graph = self._graph
-        read = {graph.tensor_index[t] for i in range(start, stop) for t in graph.layers[i].inputs}
-        inputs = sorted(t for t in read if not start <= graph.tensor_producer[t] < stop)
-        outputs = [
-            t
-            for t in range(len(graph.tensor_names))
-            if start <= graph.tensor_producer[t] < stop and graph.tensor_last_use[t] >= stop
-        ]
-        return tuple(graph.tensor_names[t] for t in inputs), tuple(graph.tensor_names[t] for t in outputs)
-
-    def _build(self, folder: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-        import onnx
-        import onnxruntime
-
-        submodel = self._extract(inputs, outputs)
-        plain, optimised = folder / "plain.onnx", folder / "optimised.onnx"
-        onnx.save(submodel, plain, save_as_external_data=True, location="plain.data", size_threshold=1024)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.optimized_model_filepath = str(optimised)
-        options.log_severity_level = 3  # it warns that the file fits this processor only, which the cache key says
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-        try:
-            onnxruntime.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelError(
-                f"segment {folder.name.lstrip('.')} of {self._path.name}",
-                expected="a submodel that ONNX Runtime can run",
-                got=" ".join(str(error).split())[:300],
-                remedy="Cut elsewhere, or keep the model whole.",
-            ) from error
-        sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
-        (folder / "sizes.json").write_text(json.dumps(sizes))
-
-    def _extract(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> onnx.ModelProto:
-        import onnx
-        import onnx.utils
-
-        if self._model is None:
-            self._model = onnx.shape_inference.infer_shapes(onnx.load(self._path))
-        return onnx.utils.Extractor(self._model).extract_model(list(inputs), list(outputs))
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether every file is there with the size it was written with: a full disk or a crash leaves less."""
-    try:
-        sizes = json.loads((folder / "sizes.json").read_text())
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
-        return False
+        if not 0 <= start < stop <= self.graph.n_layers:
+            raise StalePlanError(
+                f"segment [{start}, {stop}) of model {self.path.name}",
+                expected=f"layers of 0 … {self.graph.n_layers}",
+                got="others",
+                remedy="Plan again with the present model.",
+            )
+        folder = cache_root() / "segments" / FORMAT / f"{self.sha256[:24]}-b{batch}"
+        inputs, outputs = segment_tensors(self.graph, start, stop)
+        label = f"{start}-{stop}"
+        name = f"{label}.onnx"
+        if not is_current(folder, name):
+            skeleton = artefact(folder, "model.onnx", lambda target: write_skeleton(self.path, batch, target))
+            layers = self.graph.layers[start:stop]
+            artefact(folder, name, lambda target: write_segment(skeleton, layers, inputs, outputs, target))
+        return SegmentFiles(folder / name, label, inputs, outputs)

@@ -1,4 +1,4 @@
-"""What a backend is: something that opens a segment as a session under a configuration."""
+"""What a backend is: something that opens a segment and runs it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ..segments import SegmentFiles
 class Session(Protocol):
     """An open segment.
 
-    `run` may be called from several threads at once. With one thread the work is done on the calling thread, so that a
-    caller that is pinned to a core stays there. The arrays it returns are the caller's: a later run leaves them alone.
+    Attributes
+    ----------
+    input_names, output_names : tuple of str
     """
 
     @property
@@ -25,32 +26,44 @@ class Session(Protocol):
     def output_names(self) -> tuple[str, ...]: ...
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run the segment once; whatever the runtime raises is raised."""
+        """Compute the outputs.
+
+        Several threads may call it at once. With one thread configured all work happens on the calling thread. The
+        arrays returned belong to the caller: no later run touches them. What the runtime raises passes through.
+        """
         ...
 
     def close(self) -> None:
-        """Free what the session holds; it must not be run again."""
+        """Let the runtime's memory go. No run may follow."""
         ...
 
 
 class Backend(Protocol):
-    """A runtime that can open segments.
+    """A runtime that executes segments.
 
     Attributes
     ----------
     name : str
-        As in `Configuration.backend`.
+        As configurations name it.
     version : str
+        Of the runtime.
     forms : tuple of str
-        Forms of a session it offers, the usual one first.
+        Session forms it offers, the cheapest in memory first.
     holds_workspace : bool
         Whether a session keeps its working memory between runs.
     """
 
-    name: str
-    version: str
-    forms: tuple[str, ...]
-    holds_workspace: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def forms(self) -> tuple[str, ...]: ...
+
+    @property
+    def holds_workspace(self) -> bool: ...
 
     def open(self, segment: SegmentFiles, configuration: Configuration, cores: tuple[int, ...]) -> Session:
         """Open a segment.
@@ -60,11 +73,11 @@ class Backend(Protocol):
         segment : SegmentFiles
         configuration : Configuration
         cores : tuple of int
-            With more than one thread, exactly the cores they are bound to; the caller runs on the first.
+            Ids of the cores it may use, the caller's first. Only needed for more than one thread.
 
         Raises
         ------
         UnsupportedError
-            The backend does not know the form, or cannot load the segment.
+            The backend has no such form, or the cores are fewer than the threads.
         """
         ...
