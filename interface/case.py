@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..formulation import Model, Platform, Problem, Scenario, ScenarioError, StalePlanError, capped
-from ..profiles import Profile, file_sha256, local_platform, resolve_model
+from ..profiles import Profile, local_platform, model_sha256, resolve_model
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Case:
         for model in self.scenario.models:
             found[model.name] = resolve_model(model.path or model.name, self.folder)
             profiled = self.problem_model(model.name).sha256
-            if (digest := file_sha256(found[model.name])) != profiled:
+            if (digest := model_sha256(found[model.name])) != profiled:
                 raise StalePlanError(
                     f"model {model.name!r}",
                     expected=f"the file that was profiled (SHA-256 {profiled[:12]}…)",

@@ -11,7 +11,7 @@ from .backends import open_backend as open_backend
 from .inputs import sample_inputs as sample_inputs
 from .light_models import light_model_names as light_model_names
 from .light_models import resolve_model as resolve_model
-from .onnx_file import file_sha256 as file_sha256
+from .onnx_file import model_sha256 as model_sha256
 from .onnx_import import import_onnx as import_onnx
 from .segments import SegmentFiles as SegmentFiles
 from .segments import SegmentStore as SegmentStore

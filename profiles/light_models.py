@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..formulation import ModelError
 from .cache import cache_root, exclusive, written_whole
-from .onnx_file import OnnxFile, file_sha256, fixed_sizes
+from .onnx_file import OnnxFile, model_sha256, fixed_sizes
 
 RECIPE = "v1"
 """Goes into the cache path; raise it when materialised models change."""
@@ -83,7 +83,7 @@ def _with_sizes(path: Path, shapes: Mapping[str, Sequence[int]]) -> Path:
 
     sizes = fixed_sizes(OnnxFile.read(path), shapes)
     label = ";".join(f"{name}={','.join(map(str, dims))}" for name, dims in sorted(sizes.items()))
-    key = hashlib.sha256(f"{file_sha256(path)} {label}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{model_sha256(path)} {label}".encode()).hexdigest()[:16]
     target = cache_root() / "models" / "static" / key / path.name
     if not target.exists():
         with exclusive(target.parent):

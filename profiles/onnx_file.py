@@ -91,7 +91,7 @@ class OnnxFile:
         return tuple(value for value in self.model.graph.input if value.name not in self.constants)
 
 
-def file_sha256(path: str | Path) -> str:
+def model_sha256(path: str | Path) -> str:
     """SHA-256 of a model file and, in the order of their names, of the files with its external data.
 
     Raises

@@ -13,7 +13,7 @@ from ..formulation import LayerGraph, StalePlanError
 from .artefacts import Build, artefact, is_current
 from .cache import cache_root
 from .onnx_extract import segment_tensors, write_segment, write_skeleton
-from .onnx_file import file_sha256
+from .onnx_file import model_sha256
 
 FORMAT = "v1"
 """Goes into the cache path; raise it when the files change."""
@@ -70,7 +70,7 @@ class SegmentStore:
     def __init__(self, path: str | Path, graph: LayerGraph) -> None:
         self.path = Path(path)
         self.graph = graph
-        self.sha256 = file_sha256(self.path)
+        self.sha256 = model_sha256(self.path)
 
     def segment(self, start: int, stop: int, batch: int = 1) -> SegmentFiles:
         """Files of layers ``[start, stop)`` for `batch` samples, extracted on first use.
