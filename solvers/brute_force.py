@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..formulation import Evaluation, Model, ModelPlan, Plan, PlatformError, Problem, evaluate
 from .assemble import Choice, front_point, model_plan, plan_of
 from .clashes import find_clashes
-from .core_sets import CoreSet, families, fitting
+from .core_sets import CoreSet, choices_of_cores
 from .features import Features
 from .limits import Limit, keeps, value_of
 from .pareto import non_dominated
@@ -68,31 +68,30 @@ class BruteForce:
 
 def every_plan(problem: Problem, method: str) -> Iterator[Plan]:
     """All plans of a problem, in a fixed order."""
-    sets = families(problem)
-    parts = [list(_model_plans(problem, model, sets)) for model in problem.models]
+    parts = [list(dict.fromkeys(_model_plans(problem, model))) for model in problem.models]
     for combination in product(*parts):
         yield plan_of(problem, {part.model: part for part in combination}, method)
 
 
-def _model_plans(problem: Problem, model: Model, sets: dict[str, tuple[CoreSet, ...]]) -> Iterator[ModelPlan]:
-    usable = [model.costs.configurations[c] for c in problem.usable[model.name]]
+def _model_plans(problem: Problem, model: Model) -> Iterator[ModelPlan]:
+    usable = problem.usable[model.name]
+    configurations = [model.costs.configurations[c] for c in usable]
     at = model.cuts.positions
+    finite = np.isfinite(model.costs.interval_us(at)[:, :, usable])
 
-    def ways(start: int) -> Iterator[tuple[Choice, ...]]:
-        if start == at[-1]:
+    def ways(a: int, offered: Sequence[Sequence[CoreSet]]) -> Iterator[tuple[Choice, ...]]:
+        if a == len(at) - 1:
             yield ()
             return
-        for stop in (position for position in at if position > start):
-            us = model.costs.segment_us(start, stop)[problem.usable[model.name]]
-            for configuration, latency_us in zip(usable, us, strict=True):
-                if not np.isfinite(latency_us):
-                    continue
-                for cores in fitting(sets[configuration.processor], configuration.threads):
-                    for rest in ways(stop):
-                        yield (Choice(start, stop, configuration, cores), *rest)
+        for b in range(a + 1, len(at)):
+            for c in np.flatnonzero(finite[a, b]).tolist():
+                for cores in offered[c]:
+                    for rest in ways(b, offered):
+                        yield (Choice(at[a], at[b], configurations[c], cores), *rest)
 
-    for choices in ways(0):
-        yield model_plan(model, choices)
+    for offered in choices_of_cores(problem, model):
+        for choices in ways(0, offered):
+            yield model_plan(model, choices)
 
 
 def _clashes(problem: Problem, evaluations: list[Evaluation], stop: Stop):

@@ -51,6 +51,8 @@ def shortest_path(
                 total = so_far + move_us[space.memory] + cost[a, b] + leave_us
                 for m in range(space.n_memories):
                     options = np.flatnonzero(space.memory == m)
+                    if not len(options):
+                        continue
                     option = options[np.argmin(total[options])]
                     if total[option] < best[b, m]:
                         best[b, m], source[b, m] = total[option], (a, before, int(option))

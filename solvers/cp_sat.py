@@ -1,0 +1,263 @@
+"""CP-SAT for several models together: cuts, configurations and core sets at once, with a proven gap."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..formulation import Evaluation, ModelPlan, Plan, Problem, capped, evaluate
+from .assemble import Choice, model_plan, plan_of
+from .clashes import find_clashes
+from .core_sets import Placement
+from .cp_arcs import Arc
+from .cp_combinations import Combination, Combinations
+from .cp_model_builder import CpProblem, ModelChoices
+from .cp_path import ModelPath
+from .cp_setting import MOST_ARCS, Setting
+from .features import Features
+from .greedy import greedy_plan
+from .limits import Limit, limits_of
+from .solution import Clash, Solution
+from .stop import Share, Stop
+from .verify import SolverBugError
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+_STATED_COMBINATIONS = 2_000
+"""Most combinations whose bounds are stated to CP-SAT."""
+
+_STARTING_COMBINATIONS = 30
+"""Combinations whose shortest paths are tried as plans to start from."""
+
+_WORKERS = 4
+"""Subsolvers, interleaved in a fixed order: the same seed gives the same plan on every machine."""
+
+
+@dataclass(frozen=True)
+class _Incumbent:
+    plan: Plan
+    evaluation: Evaluation
+
+
+class CpSat:
+    """OR-Tools CP-SAT (Perron, Didier, Gay 2023, doi 10.4230/LIPIcs.CP.2023.3) over segments and placements.
+
+    Bounds of combinations of placements come first (`cp_combinations`); they leave CP-SAT the few arcs that can be in
+    a better plan than the one in hand. ``optimal`` holds up to the rounding of durations to nanoseconds, which the
+    bound accounts for, and for plans in which a model keeps to one core set of each processor.
+    """
+
+    name = "cp_sat"
+    features = Features(
+        objectives=frozenset({"latency", "response"}),
+        exact=True,
+        several_models=True,
+        several_memories=True,
+        overlapping_segments=False,
+    )
+
+    def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
+        """Solve, from the greedy plan on."""
+        limits = frozenset(limits_of(problem))
+        setting = Setting.of(problem, limits)
+        combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
+        greedy = greedy_plan(problem, Share(stop, 0.2))
+        best = _Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
+        found = combinations.within(_most(setting, best), limits, stop)
+        bound = combinations.floor()
+        if found is not None:
+            best = self._started(setting, combinations, found, best)
+            found = tuple(c for c in found if c.bound <= _most(setting, best))
+            if not found:
+                return self._without_better(setting, best, stop, seed)
+            bound = found[0].bound
+            setting = replace(setting, choices=combinations.pruned(found, _most(setting, best)))
+        complete = setting.n_arcs <= MOST_ARCS
+        if not complete:
+            setting = setting.thinned()
+        model = CpProblem(problem, setting.choices, setting.parts)
+        model.keep(limits, limits_of(problem))
+        model.cp.minimize(_objective(model, setting, found, _most(setting, best)))
+        if best is not None:
+            _hint(model, best.plan)
+        solver, status = _run(model, stop, seed)
+        if status == "INFEASIBLE" and complete:
+            return self._without_better(setting, best, stop, seed)
+        if status in ("OPTIMAL", "FEASIBLE"):
+            other = _extracted(model, solver)
+            _refuse_disagreement(setting, solver.objective_value, other.evaluation, status)
+            best = other if best is None else min(best, other, key=lambda each: each.evaluation.objective)
+        if complete and status != "UNKNOWN":
+            bound = max(bound, solver.best_objective_bound)
+        return self._answer(setting, best, bound, optimal=complete and status == "OPTIMAL")
+
+    def _answer(self, setting: Setting, best: _Incumbent | None, bound: float, optimal: bool) -> Solution:
+        if best is None:
+            return Solution("timeout", self.name)
+        objective = best.evaluation.objective
+        true_bound = min(objective, setting.true_bound(bound, objective))
+        status = "optimal" if optimal else "feasible"
+        return Solution(status, self.name, plan=best.plan, objective=objective, bound=true_bound)
+
+    def _without_better(self, setting: Setting, best: _Incumbent | None, stop: Stop, seed: int) -> Solution:
+        """Nothing is left that could be better than the plan in hand, or that could be a plan at all."""
+        if best is not None:
+            return self._answer(setting, best, _most(setting, best), optimal=True)
+        return Solution("infeasible", self.name, clashes=_clashes(setting.problem, stop, seed))
+
+    def _started(
+        self, setting: Setting, combinations: Combinations, found: Sequence[Combination], best: _Incumbent | None
+    ) -> _Incumbent | None:
+        """The better of a plan in hand and the shortest paths of the combinations with the best bounds."""
+        problem = setting.problem
+        for combination in found[:_STARTING_COMBINATIONS]:
+            parts = {}
+            for (name, of), q, way in zip(
+                setting.choices.items(), combination.placements, combinations.ways(combination).values(), strict=True
+            ):
+                parts[name] = _model_plan(of, way, of.placements[q])
+            plan = plan_of(problem, parts, self.name)
+            evaluation = evaluate(problem, plan)
+            if evaluation.feasible and (best is None or evaluation.objective < best.evaluation.objective):
+                best = _Incumbent(plan, evaluation)
+        return best
+
+
+def _most(setting: Setting, best: _Incumbent | None) -> float:
+    return math.inf if best is None else setting.most(best.evaluation.objective)
+
+
+def _objective(
+    model: CpProblem, setting: Setting, found: Sequence[Combination] | None, most: float
+) -> cp_model.LinearExpr | cp_model.IntVar | int:
+    """The objective, with the bounds of combinations of placements stated where they were listed."""
+    total = model.objective(setting.weights)
+    if found is None or len(found) > _STATED_COMBINATIONS:
+        return total
+    cp = model.cp
+    chosen = [cp.new_bool_var(f"combination {combination.placements}") for combination in found]
+    cp.add_exactly_one(chosen)
+    for i, path in enumerate(model.paths.values()):
+        for k, placed in enumerate(path.placed):
+            cp.add(sum(z for z, c in zip(chosen, found, strict=True) if c.placements[i] == k) == placed)
+    highest = min(most, sum(setting.weights[n] * of.longest_ticks for n, of in setting.choices.items()) * setting.parts)
+    bounded = cp.new_int_var(found[0].bound, max(math.ceil(highest), found[-1].bound), "objective")
+    cp.add(bounded >= total)
+    cp.add(bounded >= sum(z * combination.bound for z, combination in zip(chosen, found, strict=True)))
+    return bounded
+
+
+def _hint(model: CpProblem, plan: Plan) -> None:
+    for name, path in model.paths.items():
+        part = plan.model_plan(name)
+        segments = {(s.start, s.stop, s.configuration): s.cores for s in part.segments}
+        cores = set(segments.values())
+        at = path.chain.positions
+        for arc, literal in zip(path.arcs, path.taken, strict=True):
+            key = (at[arc.a], at[arc.b], path.chain.configurations[arc.configuration])
+            model.cp.add_hint(literal, key in segments)
+        for placement, literal in zip(path.placements, path.placed, strict=True):
+            model.cp.add_hint(literal, cores == {s for s in placement if s is not None})
+
+
+def _run(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
+    """Run CP-SAT until done or stopped; 'OPTIMAL', 'FEASIBLE', 'INFEASIBLE' or 'UNKNOWN'."""
+    from ortools.sat.python import cp_model
+
+    solver = cp_model.CpSolver()
+    if stop():
+        return solver, "UNKNOWN"
+    solver.parameters.max_time_in_seconds = stop.remaining_s
+    solver.parameters.random_seed = seed
+    solver.parameters.num_workers = _WORKERS
+    solver.parameters.interleave_search = True
+    ended = threading.Event()
+
+    def watch() -> None:
+        # A cancellation is not a time limit, so somebody has to look.
+        while not ended.wait(0.1):
+            if stop():
+                solver.stop_search()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    status = solver.status_name(solver.solve(model.cp))
+    ended.set()
+    watcher.join()
+    if status == "MODEL_INVALID":
+        raise SolverBugError(f"CP-SAT refuses the model: {model.cp.validate()}")
+    return solver, status
+
+
+def _extracted(model: CpProblem, solver: cp_model.CpSolver) -> _Incumbent:
+    parts = {}
+    for name, path in model.paths.items():
+        taken = [arc for arc, literal in zip(path.arcs, path.taken, strict=True) if solver.boolean_value(literal)]
+        (placement,) = (p for p, z in zip(path.placements, path.placed, strict=True) if solver.boolean_value(z))
+        parts[name] = _model_plan(path, taken, placement)
+    plan = plan_of(model.problem, parts, CpSat.name)
+    return _Incumbent(plan, evaluate(model.problem, plan))
+
+
+def _model_plan(of: ModelChoices | ModelPath, way: Sequence[Arc], placement: Placement) -> ModelPlan:
+    chain, choices = of.chain, []
+    for arc in sorted(way, key=lambda arc: arc.a):
+        cores = placement[arc.configuration]
+        if cores is None:
+            raise SolverBugError(f"a segment of {chain.model.name!r} is where its placement has no cores")
+        at = chain.positions
+        choices.append(Choice(at[arc.a], at[arc.b], chain.configurations[arc.configuration], cores))
+    return model_plan(chain.model, choices)
+
+
+def _refuse_disagreement(setting: Setting, found: float, evaluation: Evaluation, status: str) -> None:
+    """CP-SAT's integers and the evaluator's figures must be the same but for what rounding explains.
+
+    Raises
+    ------
+    SolverBugError
+    """
+    if not evaluation.feasible:
+        raise SolverBugError(f"CP-SAT's plan breaks limits: {capped(evaluation.violations)}")
+    objective = evaluation.objective
+    slack = objective * (setting.weight_error + 1e-9)
+    low, high = objective - slack, objective + slack + setting.rounding * setting.unit
+    value = found * setting.unit
+    if value < low or (status == "OPTIMAL" and value > high):
+        raise SolverBugError(f"CP-SAT's objective is {value}, but the evaluator says {objective}")
+
+
+def _clashes(problem: Problem, stop: Stop, seed: int) -> tuple[Clash, ...]:
+    values = limits_of(problem)
+
+    def part(kept: frozenset[Limit]) -> CpProblem | None:
+        """The problem with some limits only; None where no placement can keep them."""
+        setting = Setting.of(problem, kept)
+        combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
+        if combinations.within(math.inf, kept, stop) == ():
+            return None
+        model = CpProblem(problem, setting.choices, setting.parts)
+        model.keep(kept, values)
+        return model
+
+    def feasible(kept: frozenset[Limit]) -> bool | None:
+        model = part(kept)
+        if model is None:
+            return False
+        status = _run(model, stop, seed)[1]
+        return None if status == "UNKNOWN" else status != "INFEASIBLE"
+
+    def smallest(limit: Limit, others: frozenset[Limit]) -> float | None:
+        model = part(others)
+        if model is None:
+            return None
+        figure, unit = model.figure(limit)
+        model.cp.minimize(figure)
+        solver, status = _run(model, stop, seed)
+        return solver.objective_value * unit if status == "OPTIMAL" else None
+
+    return find_clashes(problem, feasible, smallest, stop)
