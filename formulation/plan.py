@@ -47,12 +47,16 @@ class ModelPlan(BaseModel):
 
 
 class SolverStamp(BaseModel):
-    """Which solver made the plan and what it proved. ``objective`` and ``bound`` are in the objective's own unit."""
+    """Which solver made the plan and what it proved. ``objective`` and ``bound`` are in the objective's own unit.
+
+    ``policy`` names the way of sharing cores within which that was proven; empty where all were open.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     status: Status
+    policy: str = ""
     objective: FiniteFloat | None = None
     bound: FiniteFloat | None = None
     gap: FiniteFloat | None = None

@@ -31,12 +31,18 @@ class Limits(BaseModel):
         Bytes that all models together may use of a memory, where less than its capacity.
     max_utilisation : float
         Largest share of each core's time that the streams may ask for on average.
+    core_sets : {'any', 'all'}
+        Which cores a segment may be given: any set of its processor's, or only all of them.
+    max_threads : int, optional
+        Most threads of a segment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_bytes: dict[str, ByteSize] = Field(default_factory=dict)
     max_utilisation: FiniteFloat = Field(default=0.9, gt=0, le=1)
+    core_sets: Literal["any", "all"] = "any"
+    max_threads: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +165,20 @@ class Problem:
 
     @cached_property
     def usable(self) -> dict[str, NDArray[np.int64]]:
-        """For each model the indices of the configurations that this platform can run."""
+        """For each model the indices of the configurations that this platform can run and the limits allow.
+
+        A request is one sample, so configurations of larger batches are left out.
+        """
         processors = self.platform.processor_by_name
+        most_threads = self.limits.max_threads or max(len(p.cores) for p in self.platform.processors)
         return {
             model.name: np.array(
                 [
                     k
                     for k, c in enumerate(model.costs.configurations)
-                    if c.processor in processors and c.threads <= len(processors[c.processor].cores)
+                    if c.processor in processors
+                    and c.threads <= min(most_threads, len(processors[c.processor].cores))
+                    and c.batch == 1
                 ],
                 dtype=np.int64,
             )

@@ -157,6 +157,12 @@ def _configuration_violations(problem: Problem, model: Model, k: int, segment: P
             f"segment {k} names cores {segment.cores} of processor {processor.name!r}, which has {processor.cores}"
         )
         yield Violation("cores", model.name, len(foreign), 0, message)
+    if problem.limits.core_sets == "all" and set(segment.cores) != set(processor.cores):
+        message = f"segment {k} is bound to cores {segment.cores}, but the limits want all of {processor.cores}"
+        yield Violation("cores", model.name, len(segment.cores), len(processor.cores), message)
+    if problem.limits.max_threads is not None and configuration.threads > problem.limits.max_threads:
+        message = f"segment {k} runs {configuration.threads} threads > {problem.limits.max_threads}"
+        yield Violation("cores", model.name, configuration.threads, problem.limits.max_threads, message)
     if configuration.threads > len(segment.cores):
         message = f"segment {k} runs {configuration.threads} threads on {len(segment.cores)} cores"
         yield Violation("cores", model.name, configuration.threads, len(segment.cores), message)

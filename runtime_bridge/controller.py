@@ -48,8 +48,8 @@ class Controller:
 
     Every `interval_s` the last window is tested against what the running plan assumes. A drift that lasts for
     `Hysteresis.persistence` checks leads to one re-solve on a thread of the lowest priority; the plan is exchanged
-    where the new one is better by `min_gain`, or where the running one would break a limit. Either way the observed
-    world is what is assumed from then on, and the controller rests.
+    where that is worth it (`Replan.worth_switching`). Either way the observed world is what is assumed from then on, and
+    the controller rests.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Controller:
     time_limit_s : float
         For one solve.
     min_gain : float
-        Relative gain of the predicted objective.
+        Gain that an exchange must be worth, as a share.
     seed : int
     on_decision : callable, optional
         Called with each decision on the controller's thread.
@@ -156,5 +156,5 @@ class Controller:
         return Decision(at_us, drifts, action, reason, self.runtime.version, solve_s, swap_s)
 
     def _swap(self, outcome: Replan) -> float:
-        assert outcome.solution.plan is not None
-        return self.runtime.swap(outcome.problem, outcome.solution.plan)
+        assert outcome.plan is not None
+        return self.runtime.swap(outcome.problem, outcome.plan)

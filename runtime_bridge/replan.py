@@ -18,7 +18,7 @@ from ..formulation import (
     Stream,
     evaluate,
 )
-from ..solvers import Solution, solve
+from ..solvers import Candidate, Judgement, by_simulation, judge
 from .drift import Assumptions
 
 FOREIGN_SPEED = 0.5
@@ -33,30 +33,47 @@ class Replan:
     ----------
     problem : Problem
         What was solved.
-    solution : Solution
+    best : Candidate
+        The best plan found, with its policy and how it fares against simulated arrivals.
     view : str
         How the device was seen and which limits were let go; empty where it is the scenario's own.
     current : Evaluation
         The running plan under the same problem.
+    judged : Judgement or None
+        How the running plan would fare; None where it cannot run any more.
     """
 
     problem: Problem
-    solution: Solution
+    best: Candidate
     view: str
     current: Evaluation
+    judged: Judgement | None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The new plan."""
+        return self.best.solution.plan
 
     def worth_switching(self, min_gain: float) -> tuple[bool, str]:
-        """Whether the new plan is better by enough, and the reason in words."""
-        new, old = self.solution.evaluation, self.current
-        if self.solution.plan is None or new is None:
-            clashes = "; ".join(clash.sentence for clash in self.solution.clashes)
-            return False, f"no plan found ({self.solution.status}{': ' + clashes if clashes else ''})"
+        """Whether the new plan is better by enough, and the reason in words.
+
+        It is where the running plan breaks a limit, where fewer requests miss their deadline by `min_gain` of all
+        requests, or where as few miss it and the mean stretch falls by that share.
+        """
+        new, old = self.best.judgement, self.judged
+        if self.plan is None or new is None:
+            clashes = "; ".join(clash.sentence for clash in self.best.solution.clashes)
+            return False, f"no plan found ({self.best.solution.status}{': ' + clashes if clashes else ''})"
         note = f", {self.view}" if self.view else ""
-        if old.violations and not new.violations:
-            return True, f"the running plan would break {len(old.violations)} limits ({old.violations[0]}){note}"
-        gain = 1 - new.objective / old.objective if old.objective > 0 else 0.0
-        words = f"predicted objective {new.objective:.0f} against {old.objective:.0f} ({gain:+.1%} gain){note}"
-        return gain >= min_gain, words
+        if self.current.violations or old is None:
+            first = self.current.violations[0]
+            return True, f"the running plan would break {len(self.current.violations)} limits ({first}){note}"
+        words = (
+            f"simulated: {new.miss_ratio:.1%} of deadlines missed against {old.miss_ratio:.1%}, "
+            f"stretch {new.stretch:.2f} against {old.stretch:.2f}{note}"
+        )
+        fewer = old.miss_ratio - new.miss_ratio
+        return fewer >= min_gain or (fewer > -min_gain / 5 and new.stretch <= old.stretch * (1 - min_gain)), words
 
 
 def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
@@ -70,14 +87,16 @@ def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: flo
     seen : Assumptions
         Rates, slowdowns and taken cores as they now look.
     time_limit_s : float
-        For each of the views that are tried.
+        For each of the views that are tried, all policies together.
     seed : int
     """
     tried = None
     for view, candidate in _views(_adapted(problem, seen), seen.taken):
-        solution = solve(candidate, time_limit_s=time_limit_s, seed=seed)
-        tried = Replan(candidate, solution, view, evaluate(candidate, running))
-        if solution.plan is not None:
+        best = by_simulation(candidate, time_limit_s=time_limit_s, seed=seed)[0]
+        current = evaluate(candidate, running)
+        judged = judge(candidate, running, seed) if current.models else None
+        tried = Replan(candidate, best, view, current, judged)
+        if best.solution.plan is not None:
             return tried
     assert tried is not None
     return tried

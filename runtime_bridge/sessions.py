@@ -74,7 +74,7 @@ class SessionPool:
                 backend = planned.configuration.backend
                 if backend not in self._backends:
                     self._backends[backend] = open_backend(backend)
-                files = self._stores[model.name].segment(planned.start, planned.stop)
+                files = self._stores[model.name].segment(planned.start, planned.stop, planned.configuration.batch)
                 session = self._backends[backend].open(files, planned.configuration, planned.cores)
                 entry = self._open[key] = _Entry(session)
             entry.users += 1

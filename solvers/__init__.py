@@ -6,6 +6,11 @@ from .features import unsupported as unsupported
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of
+from .policies import Candidate as Candidate
+from .policies import Judgement as Judgement
+from .policies import Policy as Policy
+from .policies import by_simulation as by_simulation
+from .policies import judge as judge
 from .registry import Solver as Solver
 from .registry import available_methods as available_methods
 from .registry import solve as solve

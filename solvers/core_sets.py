@@ -53,6 +53,8 @@ def families(problem: Problem) -> dict[str, tuple[CoreSet, ...]]:
         for c in problem.usable[model.name]:
             configuration = model.costs.configurations[c]
             used.setdefault(configuration.processor, set()).add(configuration.threads)
+    if problem.limits.core_sets == "all":
+        return {p.name: (tuple(sorted(p.cores)),) for p in problem.platform.processors}
     return {p.name: family(p, used.get(p.name, ())) for p in problem.platform.processors}
 
 

@@ -27,7 +27,7 @@ from edgeplan.formulation import (
     SolverStamp,
     Stream,
 )
-from edgeplan.profiles import file_sha256, import_onnx
+from edgeplan.profiles import import_onnx, model_sha256
 from onnx import TensorProto, helper, numpy_helper
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))[:2]
@@ -103,7 +103,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
             np.full((graph.n_layers, min(2, len(CORES))), 50.0),
             fixed_us=20.0,
         )
-        models.append(Model(name, graph, costs, file_sha256(path)))
+        models.append(Model(name, graph, costs, model_sha256(path)))
     platform = Platform(
         name="test",
         processors=(Processor(name="cpu", cores=CORES, memory="host"),),

@@ -184,8 +184,8 @@ def test_a_solver_that_fails_leaves_the_plan(toys: Toys, monkeypatch: pytest.Mon
 def test_a_taken_core_is_planned_around(toys: Toys) -> None:
     taken = Assumptions(dict.fromkeys(toys.files, 50.0), taken=frozenset(CORES[1:]))
     outcome = replan(toys.problem, toys.halved(), taken, time_limit_s=5.0, seed=0)
-    assert outcome.solution.plan is not None
-    used = {core for m in outcome.solution.plan.models for s in m.segments for core in s.cores}
+    assert outcome.plan is not None
+    used = {core for m in outcome.plan.models for s in m.segments for core in s.cores}
     assert used == {CORES[0]}
     assert "without core" in outcome.view
 
@@ -194,7 +194,7 @@ def test_an_overloaded_device_still_gets_a_plan(toys: Toys) -> None:
     tight = tuple(s.model_copy(update={"deadline_us": 1.0, "percentile": 1.0}) for s in toys.problem.streams)
     problem = toys.problem.replace(streams=tight)
     outcome = replan(problem, toys.halved(), Assumptions(dict.fromkeys(toys.files, 50.0)), time_limit_s=5.0, seed=0)
-    assert outcome.solution.plan is not None
+    assert outcome.plan is not None
     assert outcome.view == "deadlines let go"
 
 

@@ -1,0 +1,146 @@
+"""Ways of sharing cores, each planned to the optimum, judged by simulating the scenario's own arrivals.
+
+The response at the critical instant says what happens when all models are asked at once. It does not say how long
+queues grow when requests come at random: there, a pool of cores that anybody may use beats cores kept for somebody, and
+gangs win at low load only. So each policy is solved by itself, and the plans are played against simulated arrivals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from threading import Event
+
+import numpy as np
+
+from ..formulation import EdgePlanError, Limits, Plan, Problem, simulate
+from .registry import solve
+from .solution import Solution
+
+SIMULATED_REQUESTS = 4_000
+"""Requests that each plan is judged by, all models together."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A way of sharing cores: a name, a sentence, and the limits that make it."""
+
+    name: str
+    description: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How a plan fares against simulated arrivals.
+
+    Attributes
+    ----------
+    miss_ratio : float
+        Share of requests, by weight, that end after their deadline.
+    stretch : float
+        Response over the model's fastest latency under one configuration, mean over the requests by weight.
+    """
+
+    miss_ratio: float
+    stretch: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy, its best plan, and how that fares; without a plan there is no judgement."""
+
+    policy: Policy
+    solution: Solution
+    judgement: Judgement | None
+
+
+def policies(problem: Problem) -> tuple[Policy, ...]:
+    """Policies worth trying: the problem's own limits first, then stricter ones. None allows what those forbid."""
+    limits = problem.limits
+    tried = {
+        "open": ("every core set and every thread count", limits),
+        "pool": (
+            "one thread a segment, on whichever core is free",
+            limits.model_copy(update={"core_sets": "all", "max_threads": 1}),
+        ),
+        "wide": (
+            "every segment may use all cores, one by one or as a gang",
+            limits.model_copy(update={"core_sets": "all"}),
+        ),
+    }
+    distinct: dict[str, Policy] = {}
+    for name, (description, stricter) in tried.items():
+        distinct.setdefault(stricter.model_dump_json(), Policy(name, description, stricter))
+    return tuple(distinct.values())
+
+
+def by_simulation(
+    problem: Problem, time_limit_s: float = 60.0, seed: int = 0, cancel: Event | None = None
+) -> tuple[Candidate, ...]:
+    """Solve a problem under every policy and rank the plans by simulated misses, then by simulated stretch.
+
+    Parameters
+    ----------
+    problem : Problem
+        With objective ``response``.
+    time_limit_s : float
+        For all policies together.
+    seed : int
+        Of the solver and of the simulated arrivals, which are the same for every plan.
+    cancel : threading.Event, optional
+
+    Returns
+    -------
+    tuple of Candidate
+        Best first; those without a plan come last, the problem's own limits first among them. Solutions are those of
+        the problem under the policy's limits: ``optimal`` means the best plan within the policy.
+    """
+    tried = policies(problem)
+    found = []
+    for policy in tried:
+        try:
+            limited = problem.replace(limits=policy.limits)
+            solution = solve(limited, time_limit_s=time_limit_s / len(tried), seed=seed, cancel=cancel)
+        except EdgePlanError:
+            if policy is tried[0]:
+                raise
+            continue  # the policy leaves some model without a configuration
+        found.append(_candidate(limited, policy, solution, seed))
+    return tuple(sorted(found, key=_rank))
+
+
+def _candidate(problem: Problem, policy: Policy, solution: Solution, seed: int) -> Candidate:
+    if solution.plan is None:
+        return Candidate(policy, solution, None)
+    stamp = solution.plan.solver.model_copy(update={"policy": policy.name})
+    plan = solution.plan.model_copy(update={"solver": stamp})
+    return Candidate(policy, replace(solution, plan=plan), judge(problem, plan, seed))
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    judged = candidate.judgement
+    return (np.inf, 0.0) if judged is None else (judged.miss_ratio, judged.stretch)
+
+
+def judge(problem: Problem, plan: Plan, seed: int = 0) -> Judgement:
+    """Play a plan against simulated arrivals of the problem's streams.
+
+    Raises
+    ------
+    PlanError
+        The plan cannot run.
+    """
+    rate_hz = sum(stream.rate_hz for stream in problem.streams)
+    simulated = simulate(problem, plan, SIMULATED_REQUESTS / rate_hz * 1e6, seed)
+    models = {model.name: model for model in problem.models}
+    weights, misses, stretches = [], [], []
+    for stream in problem.streams:
+        responses = simulated[stream.model]
+        if len(responses.response_us):
+            costs = models[stream.model].costs
+            weights.append(stream.weight * len(responses.response_us))
+            misses.append(responses.miss_ratio)
+            stretches.append(responses.response_us.mean() / float(costs.segment_us(0, costs.n_layers).min()))
+    if not weights:
+        return Judgement(0.0, 1.0)
+    return Judgement(float(np.average(misses, weights=weights)), float(np.average(stretches, weights=weights)))
