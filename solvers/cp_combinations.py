@@ -4,6 +4,11 @@ Once it is known which cores every model uses, waits are sums over the arcs take
 shortest path. CP-SAT's own relaxation does not see that, because waits hang on placements that it leaves open; with the
 bounds stated for each combination it closes gaps of half the objective at once. The same bounds remove arcs, and the
 shortest paths are good plans to start from.
+
+Blocking is priced too. The longest wait of a model is at least its wait for any one other model, so each model's
+blocking is charged to the one other whose segments cannot be cut short enough. The least cost of a model that is
+charged γ for each tick of its longest segment is the least over bounds β on segments of (shortest path with segments up
+to β) + γ β; with β only at steps, the lower end of a step is charged and the upper one allowed, so it stays a bound.
 """
 
 from __future__ import annotations
@@ -14,16 +19,22 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..formulation import Problem, competing_releases
 from .cp_arcs import TIME_QUANTUM_US, Arc
 from .cp_model_builder import ModelChoices
-from .cp_priced_paths import NO_WAY, PricedPaths
+from .cp_priced_paths import NO_WAY, ArcArrays, PricedPaths, least_longest
 from .cp_responses import set_on, shared_parts
 from .limits import Limit, highest_accepted, limits_of
 from .stop import Stop
 
 MOST_COMBINATIONS = 50_000
 """Where there are more, none are listed, and only CP-SAT's own bound remains."""
+
+_STEPS = 24
+"""Steps at which bounds on the longest segment are tried."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,10 @@ class Combination:
 
     placements: tuple[int, ...]
     bound: int
+
+
+Prices = tuple[int, ...]
+"""For each processor."""
 
 
 class Combinations:
@@ -50,25 +65,28 @@ class Combinations:
     def __init__(
         self, problem: Problem, choices: Mapping[str, ModelChoices], weights: Mapping[str, int], parts: int
     ) -> None:
+        self._problem = problem
         self._names = list(choices)
         self._choices = list(choices.values())
         self._weights = [weights[name] for name in self._names]
         self._parts = parts
         self._waits_count = problem.objective == "response"
         self._processors = [p.name for p in problem.platform.processors]
-        self._problem = problem
         streams = [problem.stream_of.get(name) for name in self._names]
         self._releases = [[competing_releases(i, j) if problem.streams else 0 for j in streams] for i in streams]
+        configured = [[c.processor for c in of.chain.configurations] for of in self._choices]
         self._sets = [
-            [
-                [set_on([c.processor for c in of.chain.configurations], p, name) for name in self._processors]
-                for p in of.placements
-            ]
-            for of in self._choices
+            [[set_on(processors, p, name) for name in self._processors] for p in of.placements]
+            for of, processors in zip(self._choices, configured, strict=True)
+        ]
+        self._arrays = [
+            ArcArrays(
+                of.arcs, of.chain.n_units, len(of.chain.memories), [self._processors.index(p) for p in processors]
+            )
+            for of, processors in zip(self._choices, configured, strict=True)
         ]
         self._priced = cache(self._priced_paths)
-        self._least_longest = cache(self._least_longest_segment)
-        self._least_blocking = cache(self._least_blocking_of)
+        self._shortest_longest = cache(self._least_longest)
 
     def within(self, most: float, limits: Collection[Limit], stop: Stop) -> tuple[Combination, ...] | None:
         """Combinations that can keep the deadlines among `limits` with a bound up to `most`, best bound first.
@@ -81,60 +99,71 @@ class Combinations:
         if math.prod(len(of.placements) for of in self._choices) > MOST_COMBINATIONS:
             return None
         values = limits_of(self._problem)
-        deadlines = [
-            highest_accepted(values[limit]) / TIME_QUANTUM_US * self._parts
+        deadlines = {
+            i: highest_accepted(values[limit]) / TIME_QUANTUM_US * self._parts
+            for i, name in enumerate(self._names)
             if (limit := Limit("deadline", name)) in limits
-            else None
-            for name in self._names
-        ]
+        }
         found = []
         for indices in product(*(range(len(of.placements)) for of in self._choices)):
             if stop():
                 return None
-            bound = self._bound(indices)
-            if bound <= most and all(
-                deadline is None or self._least_held(i, indices) <= deadline for i, deadline in enumerate(deadlines)
-            ):
-                found.append(Combination(indices, bound))
+            if all(self._least_held(i, indices) <= deadline for i, deadline in deadlines.items()):
+                bound = self._bound(indices)
+                if bound <= min(most, NO_WAY - 1):
+                    found.append(Combination(indices, bound))
         return tuple(sorted(found, key=lambda combination: (combination.bound, combination.placements)))
 
     def floor(self) -> int:
         """A bound on the objective of any plan: each model alone, the fastest way on its best placement."""
-        prices = (0,) * len(self._processors)
+        free = (0,) * len(self._processors)
         return sum(
-            min(self._priced(j, q, prices).least for q in range(len(of.placements)))
+            min(self._priced(j, q, self._weights[j], free, 0, 0).least for q in range(len(of.placements)))
             for j, of in enumerate(self._choices)
         )
 
     def ways(self, combination: Combination) -> dict[str, tuple[Arc, ...]]:
         """For each model the arcs of its least-cost way in a combination."""
-        indices = combination.placements
-        return {
-            name: self._priced(j, indices[j], self._prices(j, indices)).cheapest() for j, name in enumerate(self._names)
-        }
+        return {name: paths.cheapest() for name, paths in zip(self._names, self._paths(combination), strict=True)}
 
     def pruned(self, found: Sequence[Combination], most: float) -> dict[str, ModelChoices]:
-        """Choices without the arcs through which no combination has a bound up to `most`, and unused placements."""
-        kept: list[set[Arc]] = [set() for _ in self._names]
+        """Choices without the arcs through which no combination has a bound up to `most`."""
+        kept = [np.zeros(len(arrays.arcs), dtype=bool) for arrays in self._arrays]
         for combination in found:
-            for j, q in enumerate(combination.placements):
-                paths = self._priced(j, q, self._prices(j, combination.placements))
-                spare = most - combination.bound + paths.least
-                kept[j].update(arc for arc, cost in paths.through() if cost <= spare)
+            for j, paths in enumerate(self._paths(combination)):
+                kept[j] |= paths.through() <= min(most - combination.bound + paths.least, NO_WAY - 1)
         return {
-            name: replace(of, arcs=tuple(arc for arc in of.arcs if arc in kept[j]))
-            for j, (name, of) in enumerate(zip(self._names, self._choices, strict=True))
+            name: replace(of, arcs=tuple(arc for arc, keep in zip(arrays.arcs, kept[j], strict=True) if keep))
+            for j, (name, of, arrays) in enumerate(zip(self._names, self._choices, self._arrays, strict=True))
         }
 
     def _bound(self, indices: tuple[int, ...]) -> int:
-        """Shortest paths with the waits they cause priced in, and the least blocking of each model."""
-        total = sum(self._priced(j, q, self._prices(j, indices)).least for j, q in enumerate(indices))
-        if self._waits_count:
-            total += sum(w * self._parts * self._blocking(i, indices) for i, w in enumerate(self._weights))
-        return total
+        """Shortest paths with the waits they cause priced in, and the least of all other blocking."""
+        paths, rest = self._priced_in(indices)
+        return sum(each.least for each in paths) + rest
 
-    def _prices(self, j: int, indices: Sequence[int]) -> tuple[int, ...]:
-        """What a tick of model j's core time costs all other models together, for each processor."""
+    def _paths(self, combination: Combination) -> list[PricedPaths]:
+        return self._priced_in(combination.placements)[0]
+
+    def _priced_in(self, indices: tuple[int, ...]) -> tuple[list[PricedPaths], int]:
+        """Ways of each model with what they cost all models together, and blocking that is in none of them."""
+        n = len(self._processors)
+        charges = [[0] * n for _ in self._names]
+        if self._waits_count:
+            for i, weight in enumerate(self._weights):
+                for k in range(n):
+                    charged, _ = self._blocker(i, k, indices)
+                    if charged is not None:
+                        charges[charged][k] += weight * self._parts
+        paths, rest = [], 0
+        for j, q in enumerate(indices):
+            k = max(range(n), key=lambda k: charges[j][k])
+            rest += sum(charges[j][other] * self._shortest_longest(j, q, other) for other in range(n) if other != k)
+            paths.append(self._priced(j, q, self._weights[j], self._prices(j, indices), k, charges[j][k]))
+        return paths, rest
+
+    def _prices(self, j: int, indices: Sequence[int]) -> Prices:
+        """What a tick of model j's core time costs all other models together."""
         prices = [0] * len(self._processors)
         for i, weight in enumerate(self._weights):
             if i != j and self._waits_count:
@@ -146,60 +175,51 @@ class Combinations:
         mine, theirs = self._sets[i][indices[i]], self._sets[j][indices[j]]
         return [shared_parts(u, s, self._parts) for u, s in zip(mine, theirs, strict=True)]
 
+    def _blocker(self, i: int, k: int, indices: Sequence[int]) -> tuple[int | None, int]:
+        """Which model's shortest possible longest segment blocks model i most on processor k, and how long."""
+        worst: tuple[int | None, int] = (None, 0)
+        mine = self._sets[i][indices[i]][k]
+        for j, releases in enumerate(self._releases[i]):
+            theirs = self._sets[j][indices[j]][k]
+            if j == i or releases or not self._problem.streams or mine is None or theirs is None:
+                continue
+            longest = self._shortest_longest(j, indices[j], k)
+            if set(mine) & set(theirs) and longest > worst[1]:
+                worst = (j, longest)
+        return worst
+
     def _least_held(self, i: int, indices: tuple[int, ...]) -> int:
         """Least of what model i's deadline is held against, in parts of a tick."""
-        total = self._priced(i, indices[i], None).least + self._parts * self._blocking(i, indices)
+        free = (0,) * len(self._processors)
+        total = self._priced(i, indices[i], 1, free, 0, 0).least
+        total += self._parts * sum(self._blocker(i, k, indices)[1] for k in range(len(self._processors)))
         if self._problem.stream_of[self._names[i]].is_hard:
             for j, releases in enumerate(self._releases[i]):
                 if j != i and releases:
                     prices = tuple(releases * share for share in self._shares(i, j, indices))
-                    total += self._priced(j, indices[j], prices, False).least
+                    total += self._priced(j, indices[j], 0, prices, 0, 0).least
         return total
 
-    def _blocking(self, i: int, indices: tuple[int, ...]) -> int:
-        """Least blocking of model i, in ticks."""
-        total = 0
-        for k in range(len(self._processors)):
-            blocked = [
-                self._least_blocking(i, indices[i], j, indices[j], k)
-                for j, releases in enumerate(self._releases[i])
-                if j != i and not releases and self._problem.streams
-            ]
-            total += max(blocked, default=0)
-        return total
+    def _priced_paths(self, j: int, q: int, weight: int, prices: Prices, k: int, charge: int) -> PricedPaths:
+        """Ways of model j on placement q, where a tick of its time costs `weight` (times parts), a tick of its core
+        time `prices`, and a tick of its longest segment on processor k `charge`."""
+        arrays, allowed = self._arrays[j], self._allowed(j, q)
+        per_core_tick = np.array(prices, dtype=np.int64)[arrays.processor]
+        costs = weight * self._parts * arrays.path_ticks + per_core_tick * arrays.core_ticks
+        costs = np.where(allowed, costs, NO_WAY)[:, None]
+        least = self._shortest_longest(j, q, k) if charge else NO_WAY
+        if least >= NO_WAY:
+            return PricedPaths(arrays, costs, np.zeros(1, dtype=np.int64))
+        runs = np.where(arrays.processor == k, arrays.run_ticks, 0)
+        highest = max(int(runs[allowed].max()), least)
+        steps = np.geomspace(max(least, 1), max(highest, 1), _STEPS).astype(np.int64)
+        steps[0], steps[-1] = least, highest
+        charged, upto = np.concatenate([steps[:1], steps[:-1]]), steps
+        return PricedPaths(arrays, np.where(runs[:, None] <= upto, costs, NO_WAY), charge * charged)
 
-    def _least_blocking_of(self, i: int, p: int, j: int, q: int, k: int) -> int:
-        mine, theirs = self._sets[i][p][k], self._sets[j][q][k]
-        meet = mine is not None and theirs is not None and set(mine) & set(theirs)
-        return self._least_longest(j, q, k) if meet else 0
+    def _least_longest(self, j: int, q: int, k: int) -> int:
+        return least_longest(self._arrays[j], self._allowed(j, q), k)
 
-    def _priced_paths(self, j: int, q: int, prices: tuple[int, ...] | None, weighted: bool = True) -> PricedPaths:
-        """Ways of model j on placement q: weighted time and core time at prices.
-
-        Without prices it is the time alone, and with ``weighted=False`` the core time alone, both in parts of a tick.
-        """
-        processor = self._processor_of(j)
-        weight = self._parts * (self._weights[j] if prices is not None else 1) * weighted
-        arcs = self._usable(j, q)
-        costs = [
-            weight * arc.path_ticks + (prices[processor[arc.configuration]] * arc.core_ticks if prices else 0)
-            for arc in arcs
-        ]
-        return PricedPaths.of(arcs, costs, self._choices[j].chain.n_units)
-
-    def _least_longest_segment(self, j: int, q: int, k: int) -> int:
-        """Least possible longest segment of model j on processor k with placement q, in ticks."""
-        processor, last = self._processor_of(j), self._choices[j].chain.n_units
-        best = {(0, 0): 0}
-        for arc in sorted(self._usable(j, q), key=lambda arc: arc.b):
-            run = arc.run_ticks if processor[arc.configuration] == k else 0
-            node = arc.node_after(last)
-            best[node] = min(best.get(node, NO_WAY), max(best.get((arc.a, arc.before), NO_WAY), run))
-        return best.get((last, 0), NO_WAY)
-
-    def _usable(self, j: int, q: int) -> list[Arc]:
-        placement = self._choices[j].placements[q]
-        return [arc for arc in self._choices[j].arcs if placement[arc.configuration] is not None]
-
-    def _processor_of(self, j: int) -> list[int]:
-        return [self._processors.index(c.processor) for c in self._choices[j].chain.configurations]
+    def _allowed(self, j: int, q: int) -> NDArray[np.bool_]:
+        able = np.array([cores is not None for cores in self._choices[j].placements[q]])
+        return able[self._arrays[j].configuration]

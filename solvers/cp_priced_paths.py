@@ -1,77 +1,116 @@
-"""Shortest ways through the arcs of one model, for prices on time and core time."""
+"""Shortest ways through the arcs of one model, for prices on time, on core time, and on the longest segment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .cp_arcs import Arc
 
-NO_WAY = 1 << 61
-"""Cost where there is none. Sums of a few stay far from what Python or CP-SAT cannot hold."""
+NO_WAY = 1 << 60
+"""Cost where there is none; a sum of three still fits in 64 bits."""
 
 
-@dataclass(frozen=True)
+class ArcArrays:
+    """Arcs of one model as arrays, by ascending end.
+
+    Parameters
+    ----------
+    arcs : sequence of Arc
+    n_units, n_memories : int
+    processor : sequence of int
+        Processor of each configuration, by index.
+    """
+
+    def __init__(self, arcs: Sequence[Arc], n_units: int, n_memories: int, processor: Sequence[int]) -> None:
+        self.arcs = tuple(sorted(arcs, key=lambda arc: (arc.b, arc.a)))
+        self.n_units = n_units
+        self.n_nodes = (n_units + 1) * n_memories
+        self.start = np.array([arc.a * n_memories + arc.before for arc in self.arcs], dtype=np.int64)
+        ends = (arc.node_after(n_units) for arc in self.arcs)
+        self.end = np.array([cut * n_memories + memory for cut, memory in ends], dtype=np.int64)
+        self.goal = n_units * n_memories
+        self.path_ticks = np.array([arc.path_ticks for arc in self.arcs], dtype=np.int64)
+        self.run_ticks = np.array([arc.run_ticks for arc in self.arcs], dtype=np.int64)
+        self.core_ticks = np.array([arc.core_ticks for arc in self.arcs], dtype=np.int64)
+        self.configuration = np.array([arc.configuration for arc in self.arcs], dtype=np.int64)
+        self.processor = np.array([processor[arc.configuration] for arc in self.arcs], dtype=np.int64)
+        cuts = np.array([arc.b for arc in self.arcs])
+        self.by_end = [np.flatnonzero(cuts == b) for b in range(1, n_units + 1)]
+        starts = np.array([arc.a for arc in self.arcs])
+        self.by_start = [np.flatnonzero(starts == a) for a in range(n_units - 1, -1, -1)]
+
+
+@dataclass(frozen=True, eq=False)
 class PricedPaths:
-    """Least costs of all ways that consist of some arcs.
+    """Least costs of the ways through some arcs, in S variants that allow different arcs.
 
     Attributes
     ----------
-    arcs : tuple of Arc
-        By ascending end.
-    costs : tuple of int
-        Cost of each arc.
-    ahead, behind : dict
-        Least cost from the start to a (cut, memory), and from there to the end.
-    n_units : int
+    of : ArcArrays
+    costs : ndarray of int, shape (arcs, S)
+        `NO_WAY` for an arc that a variant does not allow.
+    extra : ndarray of int, shape (S,)
+        Added to the cost of any way in a variant.
     """
 
-    arcs: tuple[Arc, ...]
-    costs: tuple[int, ...]
-    ahead: dict[tuple[int, int], int]
-    behind: dict[tuple[int, int], int]
-    n_units: int
+    of: ArcArrays
+    costs: NDArray[np.int64]
+    extra: NDArray[np.int64]
 
-    @classmethod
-    def of(cls, arcs: Sequence[Arc], costs: Sequence[int], n_units: int) -> PricedPaths:
-        """Work out least costs; O(arcs)."""
-        order = sorted(range(len(arcs)), key=lambda k: arcs[k].b)
-        ordered = tuple(arcs[k] for k in order)
-        priced = tuple(costs[k] for k in order)
-        ahead: dict[tuple[int, int], int] = {(0, 0): 0}
-        for arc, cost in zip(ordered, priced, strict=True):
-            node = arc.node_after(n_units)
-            ahead[node] = min(ahead.get(node, NO_WAY), ahead.get((arc.a, arc.before), NO_WAY) + cost)
-        behind: dict[tuple[int, int], int] = {(n_units, 0): 0}
-        for k in sorted(range(len(ordered)), key=lambda k: -ordered[k].a):
-            arc = ordered[k]
-            from_here = behind.get(arc.node_after(n_units), NO_WAY) + priced[k]
-            behind[arc.a, arc.before] = min(behind.get((arc.a, arc.before), NO_WAY), from_here)
-        return cls(ordered, priced, ahead, behind, n_units)
+    @cached_property
+    def _ahead(self) -> NDArray[np.int64]:
+        """Least cost from the start to each node, shape (nodes, S)."""
+        ahead = np.full((self.of.n_nodes, self.costs.shape[1]), NO_WAY, dtype=np.int64)
+        ahead[0] = 0
+        for arcs in self.of.by_end:
+            reached = np.minimum(ahead[self.of.start[arcs]] + self.costs[arcs], NO_WAY)
+            np.minimum.at(ahead, self.of.end[arcs], reached)
+        return ahead
 
-    @property
+    @cached_property
+    def _behind(self) -> NDArray[np.int64]:
+        """Least cost from each node to the end, shape (nodes, S)."""
+        behind = np.full((self.of.n_nodes, self.costs.shape[1]), NO_WAY, dtype=np.int64)
+        behind[self.of.goal] = 0
+        for arcs in self.of.by_start:
+            from_here = np.minimum(behind[self.of.end[arcs]] + self.costs[arcs], NO_WAY)
+            np.minimum.at(behind, self.of.start[arcs], from_here)
+        return behind
+
+    @cached_property
     def least(self) -> int:
-        """Cost of the cheapest way, `NO_WAY` or more where there is none."""
-        return self.behind.get((0, 0), NO_WAY)
+        """Cost of the cheapest way over all variants, `NO_WAY` or more where there is none."""
+        return int((self._ahead[self.of.goal] + self.extra).min())
 
-    def through(self) -> list[tuple[Arc, int]]:
-        """For each arc the cost of the cheapest way through it."""
-        return [
-            (arc, self.ahead.get((arc.a, arc.before), NO_WAY) + cost + self._to_go(arc))
-            for arc, cost in zip(self.arcs, self.costs, strict=True)
-        ]
+    def through(self) -> NDArray[np.int64]:
+        """Cost of the cheapest way through each arc, over all variants, shape (arcs,)."""
+        return (self._ahead[self.of.start] + self.costs + self._behind[self.of.end] + self.extra).min(axis=1)
 
     def cheapest(self) -> tuple[Arc, ...]:
         """The arcs of the cheapest way, the longest segments first among equal ones."""
-        leaving: dict[tuple[int, int], list[tuple[Arc, int]]] = {}
-        for arc, cost in zip(self.arcs, self.costs, strict=True):
-            leaving.setdefault((arc.a, arc.before), []).append((arc, cost))
-        node, way = (0, 0), []
-        while node != (self.n_units, 0):
-            arc, _ = min(leaving[node], key=lambda pair: (pair[1] + self._to_go(pair[0]), -pair[0].b))
-            way.append(arc)
-            node = arc.node_after(self.n_units)
+        variant = int(np.argmin(self._ahead[self.of.goal] + self.extra))
+        to_go = self.costs[:, variant] + self._behind[self.of.end, variant]
+        node, way = 0, []
+        while node != self.of.goal:
+            leaving = np.flatnonzero(self.of.start == node)
+            # Arcs are sorted by their end, so that the last of the best is the longest.
+            k = int(leaving[np.flatnonzero(to_go[leaving] == to_go[leaving].min())[-1]])
+            way.append(self.of.arcs[k])
+            node = int(self.of.end[k])
         return tuple(way)
 
-    def _to_go(self, arc: Arc) -> int:
-        return self.behind.get(arc.node_after(self.n_units), NO_WAY)
+
+def least_longest(of: ArcArrays, allowed: NDArray[np.bool_], processor: int) -> int:
+    """Least possible longest segment on a processor over ways of allowed arcs, in ticks; `NO_WAY` without a way."""
+    runs = np.where(of.processor == processor, of.run_ticks, 0)
+    best = np.full(of.n_nodes, NO_WAY, dtype=np.int64)
+    best[0] = 0
+    for arcs in of.by_end:
+        arcs = arcs[allowed[arcs]]
+        np.minimum.at(best, of.end[arcs], np.maximum(best[of.start[arcs]], runs[arcs]))
+    return int(best[of.goal])

@@ -33,8 +33,12 @@ _STATED_COMBINATIONS = 2_000
 _STARTING_COMBINATIONS = 30
 """Combinations whose shortest paths are tried as plans to start from."""
 
-_WORKERS = 4
-"""Subsolvers, interleaved in a fixed order: the same seed gives the same plan on every machine."""
+_GREEDY_SHARE = 0.2
+"""Share of the time that the greedy start may take."""
+
+_WORKERS = 1
+"""One worker: the same seed gives the same plan on every machine. Several, interleaved, are no faster here, and OR-Tools
+9.15 aborts the process ("Check failed: heuristics.fixed_search") where one of them ends the search while others load."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,17 @@ class CpSat:
     )
 
     def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
-        """Solve, from the greedy plan on."""
+        """Solve; start from the shortest paths of the best combinations, or where they break limits, greedily."""
         limits = frozenset(limits_of(problem))
         setting = Setting.of(problem, limits)
         combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
-        greedy = greedy_plan(problem, Share(stop, 0.2))
-        best = _Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
-        found = combinations.within(_most(setting, best), limits, stop)
+        found = combinations.within(math.inf, limits, stop)
+        best = self._started(setting, combinations, found or ())
+        if best is None and found != ():
+            greedy = greedy_plan(problem, Share(stop, _GREEDY_SHARE))
+            best = _Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
         bound = combinations.floor()
         if found is not None:
-            best = self._started(setting, combinations, found, best)
             found = tuple(c for c in found if c.bound <= _most(setting, best))
             if not found:
                 return self._without_better(setting, best, stop, seed)
@@ -109,17 +114,15 @@ class CpSat:
             return self._answer(setting, best, _most(setting, best), optimal=True)
         return Solution("infeasible", self.name, clashes=_clashes(setting.problem, stop, seed))
 
-    def _started(
-        self, setting: Setting, combinations: Combinations, found: Sequence[Combination], best: _Incumbent | None
-    ) -> _Incumbent | None:
-        """The better of a plan in hand and the shortest paths of the combinations with the best bounds."""
-        problem = setting.problem
+    def _started(self, setting: Setting, combinations: Combinations, found: Sequence[Combination]) -> _Incumbent | None:
+        """The best plan among the shortest paths of the combinations with the best bounds, None if none is feasible."""
+        problem, best = setting.problem, None
         for combination in found[:_STARTING_COMBINATIONS]:
-            parts = {}
-            for (name, of), q, way in zip(
-                setting.choices.items(), combination.placements, combinations.ways(combination).values(), strict=True
-            ):
-                parts[name] = _model_plan(of, way, of.placements[q])
+            ways = combinations.ways(combination)
+            parts = {
+                name: _model_plan(of, ways[name], of.placements[q])
+                for (name, of), q in zip(setting.choices.items(), combination.placements, strict=True)
+            }
             plan = plan_of(problem, parts, self.name)
             evaluation = evaluate(problem, plan)
             if evaluation.feasible and (best is None or evaluation.objective < best.evaluation.objective):
@@ -174,7 +177,6 @@ def _run(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, st
     solver.parameters.max_time_in_seconds = stop.remaining_s
     solver.parameters.random_seed = seed
     solver.parameters.num_workers = _WORKERS
-    solver.parameters.interleave_search = True
     ended = threading.Event()
 
     def watch() -> None:
