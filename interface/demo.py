@@ -21,7 +21,7 @@ from ..runtime_bridge import (
 from ..solvers import Solution
 from .case import Case
 from .commands.run import record_data
-from .facade import plan as solve
+from .facade import candidates
 from .fronts import front_problem, front_table, solve_front
 from .outcome import evaluation_data, exit_without_plan, solution_data
 from .output import Output
@@ -30,7 +30,15 @@ from .recording import predictions_of, setup_of_run, setups_of_comparison
 from .report import write_report
 from .reporting import contents_of
 from .run_record import RunRecord
-from .summaries import comparison_table, decisions_table, drift_table, plan_table, score_table, setups_table
+from .summaries import (
+    comparison_table,
+    decisions_table,
+    drift_table,
+    plan_table,
+    policies_table,
+    score_table,
+    setups_table,
+)
 from .units import percent
 
 FILES = ("scenario.yaml", "profile.json", "plan.json", "run.json", "report.html")
@@ -63,12 +71,17 @@ def run_demo(folder: Path, output: Output, seed: int = 0) -> None:
         output.show(front_table(model.name, front, max_rows=6))
 
     output.show("", "3. Plan: all of them together, under their deadlines")
-    solution = solve(case, time_limit_s=PLAN_LIMIT_S, seed=seed)
+    judged = candidates(case, time_limit_s=PLAN_LIMIT_S, seed=seed)
+    solution = judged[0].solution
     exit_without_plan(output, solution)
     assert solution.plan is not None
     assert solution.evaluation is not None
     solution.plan.save(written["plan.json"])
-    output.show(plan_table(solution.plan, solution.evaluation), score_table(case.problem, solution.evaluation))
+    output.show(
+        policies_table(judged),
+        plan_table(solution.plan, solution.evaluation),
+        score_table(case.problem, solution.evaluation),
+    )
 
     output.show("", "4. Comparison: the same requests for every set-up, in turns")
     comparison = _compare(case, solution.plan, output, seed)

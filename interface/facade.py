@@ -11,7 +11,7 @@ from .case import Case
 
 if TYPE_CHECKING:
     from ..runtime_bridge import RunReport
-    from ..solvers import Solution
+    from ..solvers import Candidate, Solution
 
 
 def load(scenario: str | Path, profile: str | Path | None = None) -> Case:
@@ -44,7 +44,8 @@ def plan(case: Case | Problem, method: str = "auto", time_limit_s: float = 10.0,
     ----------
     case : Case or Problem
     method : str
-        Name of a solver; ``auto`` takes the strongest that supports the problem.
+        Name of a solver. ``auto`` takes the strongest that supports the problem; for objective ``response`` it solves
+        every policy of sharing cores and takes the plan that fares best against simulated arrivals.
     time_limit_s : float
         Wall-clock seconds.
     seed : int
@@ -63,7 +64,22 @@ def plan(case: Case | Problem, method: str = "auto", time_limit_s: float = 10.0,
     from ..solvers import solve
 
     problem = case.problem if isinstance(case, Case) else case
+    if method == "auto" and problem.objective == "response":
+        return candidates(problem, time_limit_s, seed)[0].solution
     return solve(problem, method=method, time_limit_s=time_limit_s, seed=seed)
+
+
+def candidates(case: Case | Problem, time_limit_s: float = 10.0, seed: int = 0) -> tuple[Candidate, ...]:
+    """Plan under every policy of sharing cores, best first: what `plan` chooses from where it is left to choose.
+
+    Raises
+    ------
+    UnsupportedError
+        No solver supports the problem.
+    """
+    from ..solvers import by_simulation
+
+    return by_simulation(case.problem if isinstance(case, Case) else case, time_limit_s=time_limit_s, seed=seed)
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,7 +13,7 @@ from .output import Output
 from .table import Cell, Table
 
 if TYPE_CHECKING:
-    from ..solvers import Solution
+    from ..solvers import Candidate, Solution
 
 
 def solution_data(solution: Solution) -> dict[str, Any]:
@@ -36,6 +37,19 @@ def solution_data(solution: Solution) -> dict[str, Any]:
             for clash in solution.clashes
         ],
     }
+
+
+def policies_data(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """What each policy of sharing cores came to, best first, as plain data."""
+    return [
+        {
+            "policy": candidate.policy.name,
+            **solution_data(candidate.solution),
+            "miss_ratio": candidate.judgement.miss_ratio if candidate.judgement else None,
+            "stretch": candidate.judgement.stretch if candidate.judgement else None,
+        }
+        for candidate in candidates
+    ]
 
 
 def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..formulation import Evaluation, Plan, Problem, Violation
 from .run_record import RunRecord, Setup
 from .table import Cell, Table
 from .units import count, mebibytes, milliseconds, percent
+
+if TYPE_CHECKING:
+    from ..solvers import Candidate
 
 
 def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
@@ -38,6 +42,39 @@ def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
         note=f"{count(len(rows), 'segment')}; {stamp.method}: {stamp.status}{gap}, {stamp.runtime_s:.1f} s, "
         f"seed {stamp.seed}.",
         groups=tuple(groups[1:]),
+    )
+
+
+def policies_table(candidates: Sequence[Candidate]) -> Table:
+    """Ways of sharing cores: what the solver proved of each, and how its plan fares against simulated arrivals."""
+    rows: list[tuple[str | Cell, ...]] = []
+    for k, candidate in enumerate(candidates):
+        solution, judged = candidate.solution, candidate.judgement
+        rows.append(
+            (
+                Cell(candidate.policy.name, "strong") if k == 0 and judged else candidate.policy.name,
+                candidate.policy.description,
+                f"{solution.method}: {solution.status}",
+                "–" if solution.gap is None else percent(solution.gap),
+                "–" if solution.objective is None else milliseconds(solution.objective),
+                "–" if judged is None else percent(judged.miss_ratio),
+                "–" if judged is None else f"{judged.stretch:.2f}",
+            )
+        )
+    return Table(
+        "Policies",
+        (
+            "policy",
+            "cores",
+            "solver",
+            ">gap",
+            ">objective ms",
+            ">simulated misses",
+            ">simulated stretch",
+        ),
+        tuple(rows),
+        note="Best first. Objective: weighted responses at the critical instant, proven best within the policy. "
+        "Stretch: simulated response over the model's fastest latency.",
     )
 
 

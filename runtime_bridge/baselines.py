@@ -46,6 +46,12 @@ class ThreadPerModel:
             self._threads.append(thread)
             thread.start()
 
+    def __enter__(self) -> ThreadPerModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def submit(self, model: str, feeds: Mapping[str, np.ndarray], arrival_us: float) -> None:
         """Queue a request that was due at `arrival_us`."""
         with self._idle:

@@ -175,22 +175,22 @@ def _receive(connection: Connection) -> tuple[list[RequestRecord], int]:
 
 def _serve(connection: Connection, set_up: SetUp, problem: Problem, files: Mapping[str, Path]) -> None:
     """Body of a set-up's process: open the sessions, then serve a round a message until the other end closes."""
-    try:
-        import onnxruntime  # noqa: F401  (loaded first, so that its own size does not count as the sessions')
+    import onnxruntime  # noqa: F401  (loaded first, so that its own size does not count as the sessions')
 
+    try:
         feeds = {name: sample_inputs(path) for name, path in files.items()}
         forget_peak()
         base = resident_bytes()
-        server = _open(set_up, problem, files)
-        warm_up = Arrivals(tuple(files) * 2, np.arange(2 * len(files)) * 1e3)
-        _round(server, warm_up, feeds)
-        connection.send(([], 0))
-        while True:
-            streams, round_s, seed = connection.recv()
-            arrivals = Arrivals.of(streams, round_s * 1e6, seed)
-            connection.send((_round(server, arrivals, feeds), peak_bytes() - base))
+        with _open(set_up, problem, files) as server:
+            warm_up = Arrivals(tuple(files) * 2, np.arange(2 * len(files)) * 1e3)
+            _round(server, warm_up, feeds)
+            connection.send(([], 0))
+            while True:
+                streams, round_s, seed = connection.recv()
+                arrivals = Arrivals.of(streams, round_s * 1e6, seed)
+                connection.send((_round(server, arrivals, feeds), peak_bytes() - base))
     except EOFError:
-        server.close()
+        pass  # the other end has all it wants
     except Exception as error:
         connection.send(error)
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..formulation import Stream, arrival_times
 from .clock import now_us, sleep_until_us
 
-Submit = Callable[[str, float], None]
+Submit = Callable[[str, float], object]
 """Called with the model and the scheduled arrival in microseconds on `now_us`'s clock."""
 
 

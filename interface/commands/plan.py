@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..outcome import evaluation_data, exit_without_plan, solution_data
+from ..outcome import evaluation_data, exit_without_plan, policies_data, solution_data
 from ..output import Format, FormatOption, current_output
-from ..summaries import plan_table, score_table
+from ..summaries import plan_table, policies_table, score_table
 from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption, output_option
+
+if TYPE_CHECKING:
+    from ...solvers import Candidate
 
 
 def plan(
@@ -24,12 +27,17 @@ def plan(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Plan a scenario: which segment of which model runs how, on which cores."""
-    from ..facade import load
+    from ..facade import candidates, load
     from ..facade import plan as solve
 
     output = current_output(context)
     case = load(scenario, profile)
-    solution = solve(case, method, time_limit_s, seed)
+    judged: tuple[Candidate, ...] = ()
+    if method == "auto" and case.problem.objective == "response":
+        judged = candidates(case, time_limit_s, seed)
+        solution = judged[0].solution
+    else:
+        solution = solve(case, method, time_limit_s, seed)
     exit_without_plan(output, solution)
     assert solution.plan is not None
     assert solution.evaluation is not None
@@ -38,10 +46,12 @@ def plan(
     output.result(
         {
             **solution_data(solution),
+            "policies": policies_data(judged),
             "evaluation": evaluation_data(solution.evaluation),
             "plan": solution.plan.model_dump(mode="json"),
             "output": output_path,
         },
+        *([policies_table(judged)] if judged else []),
         plan_table(solution.plan, solution.evaluation),
         score_table(case.problem, solution.evaluation),
         *([f"Plan written to {output_path}"] if output_path else []),
