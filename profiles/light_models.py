@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..formulation import ModelError
 from .cache import cache_root, exclusive, written_whole
-from .onnx_file import OnnxFile, model_sha256, fixed_sizes
+from .onnx_file import OnnxFile, fixed_sizes, model_sha256
 
 RECIPE = "v1"
 """Goes into the cache path; raise it when materialised models change."""

@@ -123,7 +123,7 @@ def _spread_scores(model: ModelProto, rng: np.random.Generator) -> None:
     session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     value = session.get_inputs()[0]
     feed = rng.normal(size=[1, *value.shape[1:]]).astype(np.float32)
-    scores = session.run([last.output[0]], {value.name: feed})[0]
+    scores = np.asarray(session.run([last.output[0]], {value.name: feed})[0])
     through = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Reshape"}
     for name in last.input[1:]:
         tensor = constants[through.get(name, name)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def segment_tensors(graph: LayerGraph, start: int, stop: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the tensors that layers ``[start, stop)`` read from before, and of those of theirs that are needed after.
+    """Names of the tensors that layers ``[start, stop)`` need from before, and of theirs that are needed after.
 
     A segment that nobody needs (dead layers at the end of a file) keeps the outputs of its last layer.
     """

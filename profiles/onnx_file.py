@@ -122,9 +122,8 @@ def tensor_bytes(element: int, dims: Sequence[int]) -> int:
         count *= dim
     if element == TensorProto.STRING:
         return 16 * count
-    bits = {TensorProto.INT4: 4, TensorProto.UINT4: 4, TensorProto.FLOAT4E2M1: 4}.get(element)
-    if bits:
-        return (count * bits + 7) // 8
+    if element in (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1):
+        return (count + 1) // 2
     return count * helper.tensor_dtype_to_np_dtype(element).itemsize
 
 

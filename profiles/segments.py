@@ -6,10 +6,12 @@ and sessions on overlapping segments map the same pages.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..formulation import LayerGraph, StalePlanError
+from ..formulation import Layer, LayerGraph, StalePlanError
 from .artefacts import Build, artefact, is_current
 from .cache import cache_root
 from .onnx_extract import segment_tensors, write_segment, write_skeleton
@@ -89,12 +91,21 @@ class SegmentStore:
                 got="others",
                 remedy="Plan again with the present model.",
             )
-        folder = cache_root() / "segments" / FORMAT / f"{self.sha256[:24]}-b{batch}"
         inputs, outputs = segment_tensors(self.graph, start, stop)
-        label = f"{start}-{stop}"
+        return self._submodel(f"{start}-{stop}", self.graph.layers[start:stop], inputs, outputs, batch)
+
+    def probe(self, tensors: Sequence[str], batch: int = 1) -> SegmentFiles:
+        """Files of the whole model with inner tensors as its outputs."""
+        inputs, _ = segment_tensors(self.graph, 0, self.graph.n_layers)
+        digest = hashlib.sha256("\n".join(tensors).encode()).hexdigest()[:12]
+        return self._submodel(f"probe-{digest}", self.graph.layers, inputs, tuple(tensors), batch)
+
+    def _submodel(
+        self, label: str, layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str, ...], batch: int
+    ) -> SegmentFiles:
+        folder = cache_root() / "segments" / FORMAT / f"{self.sha256[:24]}-b{batch}"
         name = f"{label}.onnx"
         if not is_current(folder, name):
             skeleton = artefact(folder, "model.onnx", lambda target: write_skeleton(self.path, batch, target))
-            layers = self.graph.layers[start:stop]
             artefact(folder, name, lambda target: write_segment(skeleton, layers, inputs, outputs, target))
         return SegmentFiles(folder / name, label, inputs, outputs)

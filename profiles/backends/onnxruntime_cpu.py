@@ -19,7 +19,7 @@ import mmap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -77,7 +77,8 @@ class OnnxRuntimeSession:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See `Session.run`."""
-        return dict(zip(self.output_names, self._session.run(self.output_names, feeds), strict=True))
+        values = cast(list[np.ndarray], self._session.run(self.output_names, feeds))
+        return dict(zip(self.output_names, values, strict=True))
 
     def close(self) -> None:
         """See `Session.close`."""

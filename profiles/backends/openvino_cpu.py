@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 _DEVICE = "CPU"
 
 
-def _properties(threads: int) -> dict[str, Any]:
+def properties(threads: int) -> dict[str, Any]:
+    """Properties that a segment is compiled and imported with."""
     return {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
@@ -75,7 +76,7 @@ class OpenVinoCpu:
         if configuration.threads > 1:
             self._start_helpers()
         with refused(self.name, segment):
-            return OpenVinoSession(self._core, self.prepare(segment), segment, _properties(configuration.threads))
+            return OpenVinoSession(self._core, self.prepare(segment), segment, properties(configuration.threads))
 
     def prepare(self, segment: SegmentFiles) -> Path:
         """The segment compiled for this processor and exported."""
@@ -84,7 +85,7 @@ class OpenVinoCpu:
 
     def _compile(self, source: Path, target: Path) -> Iterable[str]:
         stream = io.BytesIO()
-        self._core.compile_model(str(source), _DEVICE, _properties(1)).export_model(stream)
+        self._core.compile_model(str(source), _DEVICE, properties(1)).export_model(stream)
         target.write_bytes(stream.getbuffer())
         return ()
 
@@ -104,9 +105,10 @@ class OpenVinoCpu:
         allowed = os.sched_getaffinity(os.getpid())  # the main thread's, which nobody pins
         os.sched_setaffinity(0, allowed)
         value = opset8.parameter([len(allowed), 64, 64], np.float32)
-        model = openvino.Model([opset8.matmul(value, value, False, True)], [value])
-        compiled = self._core.compile_model(model, _DEVICE, _properties(len(allowed)))
-        compiled.create_infer_request().infer([np.ones(value.shape, np.float32)])
+        product = opset8.matmul(value, value, False, True)
+        model = openvino.Model([product], [value], "start")  # type: ignore[reportGeneralTypeIssues]  # their stub's slip
+        compiled = self._core.compile_model(model, _DEVICE, properties(len(allowed)))
+        compiled.create_infer_request().infer([np.ones((len(allowed), 64, 64), np.float32)])
 
 
 class OpenVinoSession:
@@ -124,9 +126,12 @@ class OpenVinoSession:
         # The pages come back from the file, should a constant still be read from there.
         self._file.madvise(mmap.MADV_DONTNEED)
         self.input_names, self.output_names = segment.input_names, segment.output_names
-        self._inputs = [(name, self._compiled.input(name)) for name in self.input_names]
-        outputs = [(name, self._compiled.output(name)) for name in self.output_names]
-        self._outputs = [(name, port, tuple(port.shape), port.element_type.to_dtype()) for name, port in outputs]
+        # By position, the order of the file: names are lost where an operator at the border is removed as idle.
+        self._inputs = list(zip(self.input_names, self._compiled.inputs, strict=True))
+        self._outputs = [
+            (name, port, tuple(port.shape), port.element_type.to_dtype())
+            for name, port in zip(self.output_names, self._compiled.outputs, strict=True)
+        ]
         self._idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,235 @@
+"""Profile files: what models cost on a machine, as versioned JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from ..formulation import (
+    Configuration,
+    CostTable,
+    CutChain,
+    LayerGraph,
+    MeasuredSegment,
+    Model,
+    Platform,
+    ProfileError,
+    Provenance,
+    first_problem,
+)
+from .cache import written_whole
+from .machine import Fingerprint
+from .memory import SessionMemory
+from .settings import ProfileSettings
+
+PROFILE_SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CostData(_Part):
+    """A cost table as plain data; see `edgeplan.formulation.CostTable`. None stands for a layer that cannot run."""
+
+    configurations: tuple[Configuration, ...]
+    layer_us: tuple[tuple[FiniteFloat | None, ...], ...]
+    fixed_us: tuple[FiniteFloat, ...]
+    weight_scale: tuple[FiniteFloat, ...]
+    session_bytes: tuple[FiniteFloat, ...]
+    workspace_bytes: tuple[tuple[FiniteFloat, ...], ...]
+    holds_workspace: tuple[bool, ...]
+    measured: tuple[MeasuredSegment, ...] = ()
+
+    @classmethod
+    def of(cls, table: CostTable) -> CostData:
+        """Plain data of a table; times to the nanosecond and bytes whole, which is finer than they are known."""
+        layers = [[None if np.isnan(us) else round(float(us), 3) for us in row] for row in table.layer_us]
+        return cls(
+            configurations=table.configurations,
+            layer_us=tuple(tuple(row) for row in layers),
+            fixed_us=tuple(round(float(us), 3) for us in table.fixed_us),
+            weight_scale=tuple(round(float(scale), 4) for scale in table.weight_scale),
+            session_bytes=tuple(float(round(size)) for size in table.session_bytes),
+            workspace_bytes=tuple(tuple(float(round(size)) for size in row) for row in table.workspace_bytes),
+            holds_workspace=tuple(bool(held) for held in table.holds_workspace),
+            measured=table.measured,
+        )
+
+    def table(self, provenance: Provenance) -> CostTable:
+        """The table.
+
+        Raises
+        ------
+        CostError
+            Costs that are negative or do not fit together.
+        """
+        return CostTable.create(
+            self.configurations,
+            np.array([[np.nan if us is None else us for us in row] for row in self.layer_us]),
+            fixed_us=self.fixed_us,
+            weight_scale=self.weight_scale,
+            session_bytes=self.session_bytes,
+            workspace_bytes=np.array(self.workspace_bytes),
+            holds_workspace=self.holds_workspace,
+            measured=self.measured,
+            provenance=provenance,
+        )
+
+
+class PredictionError(_Part):
+    """How well one configuration's costs predict what was measured.
+
+    Attributes
+    ----------
+    fit_mape, held_out_mape : float, optional
+        Mean absolute percentage error, as a fraction, of predicted times: on segments of the fit, and on others.
+    fit_segments, held_out_segments : int
+        How many of them.
+    memory_error : float, optional
+        Relative error of the predicted resident memory of a segment outside its fit; positive is too much.
+    """
+
+    fit_mape: FiniteFloat | None
+    held_out_mape: FiniteFloat | None
+    fit_segments: int
+    held_out_segments: int
+    memory_error: FiniteFloat | None = None
+
+
+class MeasuredMemory(_Part):
+    """Memory of a session on layers ``[start, stop)`` under one configuration, an index into the table's."""
+
+    start: int
+    stop: int
+    configuration: int
+    memory: SessionMemory
+
+
+class ModelProfile(_Part):
+    """One model's costs.
+
+    Attributes
+    ----------
+    name : str
+    file : str
+        Name of the file, without its folder.
+    sha256 : str
+        Of the file and its external data.
+    graph : dict
+        As `LayerGraph.to_dict` writes it.
+    cuts : tuple of int
+        Positions that plans may cut at.
+    costs : CostData
+        Fitted without the segments held out.
+    held_out : tuple of MeasuredSegment
+        Measured, and only used for `errors`.
+    memory : tuple of MeasuredMemory
+    errors : tuple of PredictionError
+        One a configuration.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    graph: dict[str, Any]
+    cuts: tuple[int, ...]
+    costs: CostData
+    held_out: tuple[MeasuredSegment, ...] = ()
+    memory: tuple[MeasuredMemory, ...] = ()
+    errors: tuple[PredictionError, ...] = ()
+
+    def to_model(self, provenance: Provenance) -> Model:
+        """The model as a planning problem takes it."""
+        graph = LayerGraph.from_dict(self.graph)
+        return Model(self.name, graph, self.costs.table(provenance), self.sha256, CutChain(graph, self.cuts))
+
+
+class Profile(_Part):
+    """What models cost on a machine.
+
+    Attributes
+    ----------
+    schema_version : int
+    models : tuple of ModelProfile
+    platform : Platform
+        The machine measured on.
+    fingerprint : Fingerprint
+    settings : ProfileSettings
+    created : str
+        When, ISO 8601 in UTC.
+    absent : dict of str to str
+        Backends that could not be measured, and why.
+    warnings : tuple of str
+        What makes the figures doubtful, for instance other processes at work.
+    """
+
+    schema_version: Literal[1] = PROFILE_SCHEMA_VERSION
+    models: tuple[ModelProfile, ...] = Field(min_length=1)
+    platform: Platform
+    fingerprint: Fingerprint
+    settings: ProfileSettings
+    created: str
+    absent: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Profile:
+        """Read a profile.
+
+        Raises
+        ------
+        ProfileError
+            The file cannot be read, is cut short, or is of another schema or schema version.
+        """
+        path = Path(path)
+        again = "Make it again with `edgeplan profile`."
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            got = getattr(error, "strerror", None) or str(error)
+            raise ProfileError(
+                f"profile {path}", expected="a readable file", got=got, remedy="Check the path, or make the profile."
+            ) from error
+        except ValueError as error:
+            raise ProfileError(f"profile {path}", expected="whole JSON", got=str(error), remedy=again) from error
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != PROFILE_SCHEMA_VERSION:
+            raise ProfileError(
+                f"profile {path}",
+                expected=f"schema version {PROFILE_SCHEMA_VERSION}",
+                got="none" if version is None else str(version),
+                remedy=again,
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            where, what = first_problem(error)
+            raise ProfileError(
+                f"profile {path}, {where}",
+                expected="what `edgeplan schema profile` describes",
+                got=what,
+                remedy=again,
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile, whole or not at all."""
+        with written_whole(Path(path)) as temporary:
+            temporary.write_text(self.model_dump_json() + "\n", encoding="utf-8")
+
+    def to_models(self) -> tuple[Model, ...]:
+        """Models as a planning problem takes them.
+
+        Raises
+        ------
+        GraphError, CostError
+            The file was changed so that its parts do not fit together.
+        """
+        provenance = Provenance(
+            kind="measured", source=f"profile of {self.created}", fingerprint=self.platform.fingerprint
+        )
+        return tuple(model.to_model(provenance) for model in self.models)
