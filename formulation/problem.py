@@ -171,6 +171,8 @@ class Problem:
         """
         processors = self.platform.processor_by_name
         most_threads = self.limits.max_threads or max(len(p.cores) for p in self.platform.processors)
+        # A gang is bound to as many cores as it has threads, so where it must have all cores it needs as many threads.
+        everywhere = self.limits.core_sets == "all"
         return {
             model.name: np.array(
                 [
@@ -178,6 +180,7 @@ class Problem:
                     for k, c in enumerate(model.costs.configurations)
                     if c.processor in processors
                     and c.threads <= min(most_threads, len(processors[c.processor].cores))
+                    and (not everywhere or c.threads in (1, len(processors[c.processor].cores)))
                     and c.batch == 1
                 ],
                 dtype=np.int64,

@@ -38,7 +38,7 @@ _GREEDY_SHARE = 0.2
 
 _WORKERS = 1
 """One worker: the same seed gives the same plan on every machine. Several, interleaved, are no faster here, and OR-Tools
-9.15 aborts the process ("Check failed: heuristics.fixed_search") where one of them ends the search while others load."""
+9.15 aborts the process ("Check failed: heuristics.fixed_search") where one ends the search while others load."""
 
 
 @dataclass(frozen=True)
