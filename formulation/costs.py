@@ -169,11 +169,11 @@ class CostTable:
         return cls(
             tuple(configurations),
             layers,
-            np.broadcast_to(np.asarray(fixed_us, dtype=np.float64), each),
-            np.broadcast_to(np.asarray(weight_scale, dtype=np.float64), each),
-            np.broadcast_to(np.asarray(session_bytes, dtype=np.float64), each),
-            np.broadcast_to(np.asarray(workspace_bytes, dtype=np.float64), layers.shape),
-            np.broadcast_to(np.asarray(holds_workspace, dtype=np.bool_), each),
+            _spread("fixed_us", fixed_us, each),
+            _spread("weight_scale", weight_scale, each),
+            _spread("session_bytes", session_bytes, each),
+            _spread("workspace_bytes", workspace_bytes, layers.shape),
+            _spread("holds_workspace", holds_workspace, each).astype(np.bool_),
             tuple(measured),
             provenance or Provenance(),
         )
@@ -297,6 +297,19 @@ def _scaled(latency: LatencySummary, factor: float) -> LatencySummary:
         spread_us=latency.spread_us * factor,
         repeats=latency.repeats,
     )
+
+
+def _spread(label: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Broadcast figures to every layer and configuration, or say that they do not fit."""
+    try:
+        return np.broadcast_to(np.asarray(values, dtype=np.float64), shape)
+    except ValueError as error:  # numpy's words name neither the figures nor the remedy
+        raise CostError(
+            label,
+            expected=f"one number, or numbers of shape {shape}",
+            got=" ".join(str(error).split()),
+            remedy="Give one row a layer and one column a configuration.",
+        ) from error
 
 
 def _refuse_bad_layers(layer_us: NDArray[np.float64]) -> None:

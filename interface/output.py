@@ -24,7 +24,7 @@ class OutputError(EdgePlanError):
     """A place that nothing can be written to."""
 
 
-MIN_COLUMNS = 120
+MIN_COLUMNS = 160
 """Width assumed where the output is not a terminal: tables in a log file must not be folded to 80 columns."""
 
 

@@ -53,17 +53,17 @@ def profile_table(profile: Profile) -> Table:
         (
             "model",
             "configuration",
-            ">whole model ms",
+            ">whole ms",
             ">memory MiB",
-            ">error in the fit",
-            ">error outside the fit",
+            ">fit error",
+            ">held-out error",
             ">memory error",
         ),
         tuple(rows),
         note=" ".join(
             [
-                "Errors: mean absolute percentage error of segments' predicted times; in brackets how many segments "
-                "were kept out of the fit.",
+                "Errors: mean absolute percentage error of predicted segment times, in the fit and on segments held "
+                "out of it (how many in brackets).",
                 *(note if note.endswith(".") else note + "." for note in notes),
             ]
         ),

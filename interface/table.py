@@ -59,7 +59,9 @@ class Table:
             box=rich.box.SIMPLE_HEAD,
         )
         for column in self.columns:
-            table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+            # Folded, never cut: half a configuration's name is worth nothing.
+            justify = "right" if column.startswith(">") else "left"
+            table.add_column(column.lstrip(">"), justify=justify, overflow="fold")
         for i, row in enumerate(self.rows):
             table.add_row(
                 *(Text(cell.text, _RICH_STYLES[cell.tone]) if isinstance(cell, Cell) else Text(cell) for cell in row),

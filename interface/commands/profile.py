@@ -40,14 +40,22 @@ def profile(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Measure models layer by layer and segment by segment, for every backend found. An interrupted profile resumes."""
-    from ...profiles import ProfileSettings, local_platform, profile_models, resolve_model
+    from ...profiles import ProfileSettings, local_platform, profile_models
     from ..profile_summary import profile_data, profile_table
 
     output = current_output(context)
-    settings = ProfileSettings(quick=quick, seed=seed)
+    settings = ProfileSettings(
+        backends=tuple(backend) if backend else None,
+        threads=tuple(threads) if threads else None,
+        forms=tuple(form) if form else None,
+        batches=tuple(batch) if batch else (1,),
+        quick=quick,
+        budget_s=budget_s,
+        seed=seed,
+    )
     with output.progress("profile") as progress:
         made = profile_models(
-            {Path(model).stem: resolve_model(model) for model in models},
+            named(models),
             local_platform(),
             settings,
             output_path,
@@ -59,6 +67,27 @@ def profile(
         profile_table(made),
         f"Profile written to {output_path}",
     )
+
+
+def named(models: Sequence[str]) -> Mapping[str, str]:
+    """Models by their names: a file's without folder and suffix.
+
+    Raises
+    ------
+    ModelError
+        Two have the same name.
+    """
+    by_name: dict[str, str] = {}
+    for model in models:
+        other = by_name.setdefault(Path(model).stem, model)
+        if other != model:
+            raise ModelError(
+                f"models {other} and {model}",
+                expected="files with different names, which plans call them by",
+                got=f"{Path(model).stem!r} twice",
+                remedy="Rename one of the files.",
+            )
+    return by_name
 
 
 def parse_shapes(texts: Sequence[str]) -> Mapping[str, tuple[int, ...]]:

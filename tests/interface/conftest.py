@@ -1,9 +1,12 @@
 """A small problem, a plan for it, and a run record, all synthetic and seeded."""
 
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from edgeplan.formulation import (
     Configuration,
     CostTable,
@@ -25,6 +28,8 @@ from edgeplan.formulation import (
     simulate,
 )
 from edgeplan.interface.run_record import Decision, Request, RunRecord, SegmentPrediction, SegmentRun, Setup
+from edgeplan.profiles import ModelProfile, PredictionError, Profile, ProfileSettings, machine_fingerprint
+from edgeplan.profiles.profile import CostData
 
 ORT = Configuration(backend="onnxruntime-cpu", threads=1, form="mapped")
 VINO = Configuration(backend="openvino-cpu", threads=1)
@@ -131,3 +136,65 @@ def _setup(problem: Problem, plan: Plan, name: str, role, slowdown: float, rng: 
         peak_memory_bytes=int(150 * MIB * slowdown),
         decisions=drifts if role == "drift" else (),
     )
+
+
+@pytest.fixture(scope="session")
+def profile(problem: Problem) -> Profile:
+    """A profile file's contents for the problem's models, as if it had been measured on its platform."""
+    return Profile(
+        models=tuple(
+            ModelProfile(
+                name=model.name,
+                file=f"{model.name}.onnx",
+                sha256=model.sha256,
+                graph=model.graph.to_dict(),
+                cuts=model.cuts.positions,
+                costs=CostData.of(model.costs),
+                errors=tuple(
+                    PredictionError(fit_mape=0.01, held_out_mape=0.03, fit_segments=9, held_out_segments=4)
+                    for _ in model.costs.configurations
+                ),
+            )
+            for model in problem.models
+        ),
+        platform=problem.platform,
+        fingerprint=machine_fingerprint(),
+        settings=ProfileSettings(),
+        created="2026-01-01T12:00:00Z",
+        absent={"openvino-cpu": "not installed"},
+    )
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a small project; `scenario` writes variants beside them."""
+
+    folder: Path
+    profile: Path
+    plan: Path
+    run: Path
+
+    def scenario(self, **changes: object) -> Path:
+        data = {
+            "schema_version": 1,
+            "name": "two models",
+            "profile": "profile.json",
+            "models": [{"name": "small"}, {"name": "large"}],
+            "streams": [
+                {"model": "small", "arrival": {"kind": "periodic", "period_us": 50000}, "deadline_us": 40000},
+                {"model": "large", "arrival": {"kind": "poisson", "rate_hz": 8}, "deadline_us": 120000},
+            ],
+            "limits": {"memory_bytes": {"ram": "128 MiB"}},
+        }
+        path = self.folder / "scenario.yaml"
+        path.write_text(yaml.safe_dump(data | changes))
+        return path
+
+
+@pytest.fixture
+def files(tmp_path: Path, profile: Profile, plan: Plan, run_record: RunRecord) -> Files:
+    made = Files(tmp_path, tmp_path / "profile.json", tmp_path / "plan.json", tmp_path / "run.json")
+    profile.save(made.profile)
+    plan.save(made.plan)
+    run_record.save(made.run)
+    return made
