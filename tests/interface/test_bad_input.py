@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
-    from conftest import Files
+    from .conftest import Files
 
 Arguments = list[object]
 

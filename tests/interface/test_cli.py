@@ -16,7 +16,7 @@ from edgeplan.interface.exits import ExitCode
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
-    from conftest import Files
+    from .conftest import Files
 
 
 def edgeplan(*arguments: object) -> Any:
