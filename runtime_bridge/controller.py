@@ -48,8 +48,8 @@ class Controller:
 
     Every `interval_s` the last window is tested against what the running plan assumes. A drift that lasts for
     `Hysteresis.persistence` checks leads to one re-solve on a thread of the lowest priority; the plan is exchanged
-    where that is worth it (`Replan.worth_switching`). Either way the observed world is what is assumed from then on, and
-    the controller rests.
+    where that is worth it (`Replan.worth_switching`). Either way the observed world is what is assumed from then on,
+    and the controller rests.
 
     Parameters
     ----------

@@ -1,8 +1,12 @@
-"""The live executor: one pinned worker thread a core, and the dispatch rule that tells each what to run next.
+"""The live executor: one worker thread a core, and the dispatch rule that tells each what to run next.
 
 The worker that ends a segment asks the rule what starts now. What falls to its own core it runs itself, without a
 hand-over; other workers get theirs through a queue. A request is a chain (or DAG) of segments, so every segment
 boundary is a point where a request with an earlier deadline goes first.
+
+There are never more segments running than their cores allow, so a worker is only held to the cores that its segment may
+use: one core where the segment is bound to it, a gang's first core, and otherwise all of them, so that the system can
+move it out of the way of other processes.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..formulation import Dispatcher, InferenceError, Start
+from ..formulation import Dispatcher, InferenceError, Start, Step
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord
@@ -41,7 +45,7 @@ class Executor:
     Parameters
     ----------
     cores : iterable of int
-        Ids of the cores to use, one worker thread each, pinned.
+        Ids of the cores to use, one worker thread each.
     max_in_flight : int
         Requests accepted and not finished; a further one is refused at once.
     on_finish : callable, optional
@@ -64,6 +68,7 @@ class Executor:
         self._requests: dict[int, _Request] = {}
         self._inboxes: dict[int, SimpleQueue[Start | None]] = {core: SimpleQueue() for core in self.cores}
         self._closed = False
+        self._held_to = threading.local()
         self._workers = [
             threading.Thread(target=self._work, args=(core,), name=f"edgeplan-core-{core}", daemon=True)
             for core in self.cores
@@ -151,7 +156,7 @@ class Executor:
         return drained
 
     def _work(self, core: int) -> None:
-        os.sched_setaffinity(0, {core})
+        self._held_to.cores = None
         inbox = self._inboxes[core]
         start = inbox.get()
         while start is not None:
@@ -161,6 +166,7 @@ class Executor:
         """Run one segment, let the rule decide what follows, and return what falls to this core."""
         request = self._requests[start.request]
         failure: Exception | None = None
+        self._hold(request.runnable.steps[start.step], start)
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
             request.runnable.run_step(start.step, request.tensors)
@@ -182,6 +188,13 @@ class Executor:
         if ended:
             self._finish(start.request)
         return mine
+
+    def _hold(self, step: Step, start: Start) -> None:
+        """Hold this thread to the cores that a segment may use; nothing to do where it already is."""
+        cores = step.cores if step.threads == 1 else start.cores[:1]
+        if self._held_to.cores != cores:
+            os.sched_setaffinity(0, cores)
+            self._held_to.cores = cores
 
     def _finish(self, number: int) -> None:
         request = self._requests[number]

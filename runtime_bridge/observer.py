@@ -27,8 +27,8 @@ class Observation:
     arrivals : dict of str to int
         Requests of each model that were due in the window.
     slowdown : dict of (str, str) to float
-        Observed over predicted time by model and configuration name: the median over the segments that ran on cores of
-        our own; missing where fewer than `Observer.min_runs` did.
+        Observed over predicted time by model and configuration name, the median over the segments that ran; missing
+        where fewer than `Observer.min_runs` did, and where others used a core, for that says nothing about the model.
     foreign : dict of int to float
         Share of each core taken by others.
     """
@@ -48,7 +48,6 @@ class _Run:
     at_us: float
     model: str
     configuration: str
-    cores: tuple[int, ...]
     ratio: float
 
 
@@ -83,7 +82,7 @@ class Observer:
             configuration, expected_us = predicted[segment.segment]
             if expected_us > 0:
                 ratio = (segment.finish_us - segment.start_us) / expected_us
-                runs.append(_Run(segment.finish_us, record.model, configuration, segment.cores, ratio))
+                runs.append(_Run(segment.finish_us, record.model, configuration, ratio))
         with self._lock:
             self._runs.extend(runs)
 
@@ -103,8 +102,8 @@ class Observer:
             arrivals = [model for _, model in self._arrivals]
             runs = list(self._runs)
         ratios: dict[tuple[str, str], list[float]] = {}
-        for run in runs:
-            if all(foreign.get(core, 0.0) < BUSY_CORE for core in run.cores):
+        if max(foreign.values(), default=0.0) < BUSY_CORE:
+            for run in runs:
                 ratios.setdefault((run.model, run.configuration), []).append(run.ratio)
         slowdown = {key: float(np.median(values)) for key, values in ratios.items() if len(values) >= self.min_runs}
         return Observation(self.window_us, {m: arrivals.count(m) for m in set(arrivals)}, slowdown, foreign)

@@ -54,6 +54,11 @@ class Replan:
         """The new plan."""
         return self.best.solution.plan
 
+    def rank(self) -> tuple[float, float]:
+        """Order of outcomes, best first: simulated misses, then mean response. Not for outcomes without a plan."""
+        judged = self.best.judgement
+        return (judged.miss_ratio, judged.response_us) if judged else (np.inf, np.inf)
+
     def worth_switching(self, min_gain: float) -> tuple[bool, str]:
         """Whether the new plan is better by enough, and the reason in words.
 
@@ -65,7 +70,9 @@ class Replan:
             clashes = "; ".join(clash.sentence for clash in self.best.solution.clashes)
             return False, f"no plan found ({self.best.solution.status}{': ' + clashes if clashes else ''})"
         note = f", {self.view}" if self.view else ""
-        if self.current.violations or old is None:
+        if old is None:
+            return True, f"the running plan cannot run any more{note}"
+        if self.current.violations:
             first = self.current.violations[0]
             return True, f"the running plan would break {len(self.current.violations)} limits ({first}){note}"
         words = (
@@ -90,16 +97,17 @@ def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: flo
         For each of the views that are tried, all policies together.
     seed : int
     """
-    tried = None
-    for view, candidate in _views(_adapted(problem, seen), seen.taken):
-        best = by_simulation(candidate, time_limit_s=time_limit_s, seed=seed)[0]
-        current = evaluate(candidate, running)
-        judged = judge(candidate, running, seed) if current.models else None
-        tried = Replan(candidate, best, view, current, judged)
-        if best.solution.plan is not None:
-            return tried
-    assert tried is not None
-    return tried
+    outcomes: list[Replan] = []
+    for stage in _views(_adapted(problem, seen), seen.taken):
+        for view, candidate in stage:
+            best = by_simulation(candidate, time_limit_s=time_limit_s, seed=seed)[0]
+            current = evaluate(candidate, running)
+            judged = judge(candidate, running, seed) if current.models else None
+            outcomes.append(Replan(candidate, best, view, current, judged))
+        planned = [outcome for outcome in outcomes if outcome.plan is not None]
+        if planned:
+            return min(planned, key=Replan.rank)
+    return outcomes[0]
 
 
 def _adapted(problem: Problem, seen: Assumptions) -> Problem:
@@ -137,26 +145,25 @@ def _at_rate(stream: Stream, rate_hz: float) -> Stream:
     return stream.model_copy(update={"arrival": arrival, "percentile": 1.0 if stream.is_hard else stream.percentile})
 
 
-def _views(problem: Problem, taken: frozenset[int]) -> Iterator[tuple[str, Problem]]:
-    """The problem as it is, then with less and less asked: an overloaded device still needs the best plan there is."""
+def _views(problem: Problem, taken: frozenset[int]) -> Iterator[list[tuple[str, Problem]]]:
+    """Ways to see the problem, in stages: a later one, which asks for less, only counts where the earlier have no plan.
+
+    An overloaded device still needs the best plan there is.
+    """
     if taken:
         named = f"core {', '.join(str(core) for core in sorted(taken))}"
         without = _without_cores(problem, taken)
-        if without is not None:
-            yield f"without {named}", without
         problem = _shared_cores(problem, taken)
-        yield f"{named} shared", problem
+        yield [(f"{named} shared", problem), *([(f"without {named}", without)] if without else [])]
     else:
-        yield "", problem
+        yield [("", problem)]
     relaxed = problem.replace(
         limits=problem.limits.model_copy(update={"max_utilisation": 1.0}),
         streams=tuple(s.model_copy(update={"percentile": 0.5}) for s in problem.streams),
     )
-    yield "deadlines held for single requests only", relaxed
-    yield (
-        "deadlines let go",
-        relaxed.replace(streams=tuple(s.model_copy(update={"deadline_us": None}) for s in relaxed.streams)),
-    )
+    yield [("deadlines held for single requests only", relaxed)]
+    free = tuple(s.model_copy(update={"deadline_us": None}) for s in relaxed.streams)
+    yield [("deadlines let go", relaxed.replace(streams=free))]
 
 
 def _without_cores(problem: Problem, taken: frozenset[int]) -> Problem | None:

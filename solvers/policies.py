@@ -39,10 +39,13 @@ class Judgement:
         Share of requests, by weight, that end after their deadline.
     stretch : float
         Response over the model's fastest latency under one configuration, mean over the requests by weight.
+    response_us : float
+        Response, mean over the requests by weight.
     """
 
     miss_ratio: float
     stretch: float
+    response_us: float
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,15 @@ def judge(problem: Problem, plan: Plan, seed: int = 0) -> Judgement:
     rate_hz = sum(stream.rate_hz for stream in problem.streams)
     simulated = simulate(problem, plan, SIMULATED_REQUESTS / rate_hz * 1e6, seed)
     models = {model.name: model for model in problem.models}
-    weights, misses, stretches = [], [], []
+    weights, misses, stretches, means_us = [], [], [], []
     for stream in problem.streams:
         responses = simulated[stream.model]
         if len(responses.response_us):
             costs = models[stream.model].costs
             weights.append(stream.weight * len(responses.response_us))
             misses.append(responses.miss_ratio)
-            stretches.append(responses.response_us.mean() / float(costs.segment_us(0, costs.n_layers).min()))
+            means_us.append(responses.response_us.mean())
+            stretches.append(means_us[-1] / float(costs.segment_us(0, costs.n_layers).min()))
     if not weights:
-        return Judgement(0.0, 1.0)
-    return Judgement(float(np.average(misses, weights=weights)), float(np.average(stretches, weights=weights)))
+        return Judgement(0.0, 1.0, 0.0)
+    return Judgement(*(float(np.average(figure, weights=weights)) for figure in (misses, stretches, means_us)))
