@@ -36,6 +36,7 @@ from .summaries import (
     drift_table,
     plan_table,
     policies_table,
+    prediction_lines,
     score_table,
     setups_table,
 )
@@ -164,6 +165,7 @@ def _show_result(output: Output, case: Case, solution: Solution, record: RunReco
         setups_table(record),
         drift_table(drifting, CALM_S),
         decisions_table(drifting),
+        *prediction_lines(record),
         *record.notes,
         f"Written to {written['report.html'].parent}: {', '.join(written)}",
     )

@@ -74,7 +74,7 @@ def profile_table(profile: Profile) -> Table:
 def profile_provenance(profile: Profile) -> dict[str, str]:
     """Where a profile's figures come from."""
     fingerprint = profile.fingerprint
-    facts = {
+    return {
         "profile": profile.created,
         "processor": f"{fingerprint.cpu}, {len(fingerprint.cores)} cores, {', '.join(fingerprint.caches)}",
         "versions": fingerprint.versions_text,
@@ -84,7 +84,6 @@ def profile_provenance(profile: Profile) -> dict[str, str]:
             f"{key} {value}" for key, value in profile.settings.model_dump(exclude_none=True).items()
         ),
     }
-    return facts | {f"warning {k}": warning for k, warning in enumerate(profile.warnings, start=1)}
 
 
 def _rows(profile: Profile) -> Mapping[str, list[dict[str, Any]]]:

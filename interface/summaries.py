@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..formulation import Evaluation, Plan, Problem, Violation
-from .run_record import RunRecord, Setup
+from .run_record import RunRecord, Setup, mean_absolute_percentage_error
 from .table import Cell, Table
 from .units import count, mebibytes, milliseconds, percent
 
@@ -234,3 +234,15 @@ def drift_table(setup: Setup, drift_at_s: float) -> Table:
         tuple(rows),
         note=f"All models together. {count(failed, 'request')} lost.",
     )
+
+
+def prediction_lines(run: RunRecord) -> list[str]:
+    """How well the plan's segments were predicted: those outside the fit first, for they are the honest figure."""
+    held_out = [p for p in run.predictions if p.held_out]
+    fitted = [p for p in run.predictions if not p.held_out]
+    parts = [
+        f"{percent(mean_absolute_percentage_error(chosen))} over {count(len(chosen), 'segment')} {where} the fit"
+        for chosen, where in ((held_out, "outside"), (fitted, "in"))
+        if chosen
+    ]
+    return [f"Predicted against observed segment times, mean absolute error: {'; '.join(parts)}."] if parts else []

@@ -15,8 +15,7 @@ from ...formulation import Plan
 from ..exits import ExitCode
 from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord, mean_absolute_percentage_error
-from ..summaries import comparison_table, decisions_table
-from ..units import percent
+from ..summaries import comparison_table, decisions_table, prediction_lines
 from .options import ProfileOption, ScenarioArgument, SeedOption, output_option
 
 
@@ -57,7 +56,7 @@ def run(
         },
         comparison_table(record),
         *([decisions_table(setup)] if setup.decisions else []),
-        _prediction_line(record),
+        *prediction_lines(record),
         *record.notes,
         *([f"Run record written to {output_path}"] if output_path else []),
     )
@@ -91,13 +90,9 @@ def record_data(record: RunRecord) -> dict[str, object]:
             for setup in record.setups
         ],
         "prediction_error": mean_absolute_percentage_error(record.predictions),
+        "prediction_error_outside_fit": mean_absolute_percentage_error([p for p in record.predictions if p.held_out]),
         "notes": record.notes,
     }
-
-
-def _prediction_line(record: RunRecord) -> str:
-    error = mean_absolute_percentage_error(record.predictions)
-    return f"Predicted against observed segment times: {percent(error)} mean absolute error."
 
 
 @contextmanager

@@ -152,8 +152,10 @@ def _run_cards(run: RunRecord | None) -> Iterator[tuple[str, str, str]]:
     p99 = " · ".join(f"{s.name} {milliseconds(s.percentile_us(0.99))}" for s in baselines)
     yield "p99 response, all models", f"{milliseconds(plan.percentile_us(0.99))} ms", p99
     if run.predictions:
-        error = mean_absolute_percentage_error(run.predictions)
-        yield "prediction error", percent(error), f"mean over {len(run.predictions)} segments"
+        held_out = [p for p in run.predictions if p.held_out]
+        error = mean_absolute_percentage_error(held_out or run.predictions)
+        over = f"{len(held_out)} segments outside the fit" if held_out else f"{len(run.predictions)} fitted segments"
+        yield "prediction error", percent(error), f"mean over {over}"
 
 
 def _plan_cards(planned: ScoredPlan | None) -> Iterator[tuple[str, str, str]]:

@@ -44,7 +44,8 @@ def response_chart(run: RunRecord, model: str) -> Chart:
     deadline_us = deadline_of(setups, model)
     drawn = figure("response (ms)", "slower than that", height=300)
     shown = [us / 1e3 for setup in setups for us in setup.responses_us(model)[[0, -1]]]
-    drawn.update_xaxes(**logarithmic([*shown, *([deadline_us / 1e3] if deadline_us else [])]))
+    axis = logarithmic([*shown, *([deadline_us / 1e3] if deadline_us else [])])
+    drawn.update_xaxes(**axis)
     parts = []
     for setup in setups:
         colour, dash = setup_styles(setups)[setup.name]
@@ -74,14 +75,15 @@ def response_chart(run: RunRecord, model: str) -> Chart:
     caption = "; ".join(parts) + "."
     if deadline_us is not None:
         drawn.add_vline(x=deadline_us / 1e3, line={"color": BAD_COLOUR, "width": 1.5, "dash": "dot"})
+        # On a logarithmic axis shapes are placed by value, annotations by exponent.
+        exponent = float(np.log10(deadline_us / 1e3))
         drawn.add_annotation(
-            # On a logarithmic axis shapes are placed by value, annotations by exponent.
-            x=float(np.log10(deadline_us / 1e3)),
+            x=exponent,
             y=1.0,
             yref="paper",
             text="deadline",
             showarrow=False,
-            xanchor="left",
+            xanchor="right" if exponent > 0.25 * axis["range"][0] + 0.75 * axis["range"][1] else "left",
             yanchor="top",
             font={"color": BAD_COLOUR},
         )
