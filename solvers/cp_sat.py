@@ -16,7 +16,7 @@ from .cp_arcs import Arc
 from .cp_combinations import Combination, Combinations
 from .cp_model_builder import CpProblem, ModelChoices
 from .cp_path import ModelPath
-from .cp_setting import MOST_ARCS, Setting
+from .cp_setting import Setting
 from .features import Features
 from .greedy import greedy_plan
 from .limits import Limit, limits_of
@@ -37,8 +37,8 @@ _GREEDY_SHARE = 0.2
 """Share of the time that the greedy start may take."""
 
 _WORKERS = 1
-"""One worker: the same seed gives the same plan on every machine. Several, interleaved, are no faster here, and OR-Tools
-9.15 aborts the process ("Check failed: heuristics.fixed_search") where one ends the search while others load."""
+"""One worker: the same seed gives the same plan on every machine. Several, interleaved, are no faster here, and
+OR-Tools 9.15 aborts the process ("Check failed: heuristics.fixed_search") where one ends a search that others load."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,8 @@ class CpSat:
                 return self._without_better(setting, best, stop, seed)
             bound = found[0].bound
             setting = replace(setting, choices=combinations.pruned(found, _most(setting, best)))
-        complete = setting.n_arcs <= MOST_ARCS
-        if not complete:
-            setting = setting.thinned()
+        thinned = setting.thinned()
+        complete, setting = thinned is setting, thinned
         model = CpProblem(problem, setting.choices, setting.parts)
         model.keep(limits, limits_of(problem))
         model.cp.minimize(_objective(model, setting, found, _most(setting, best)))

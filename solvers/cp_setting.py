@@ -65,11 +65,6 @@ class Setting:
         rounding = _rounding(problem, chains, weights, parts)
         return cls(problem, choices, weights, parts, TIME_QUANTUM_US / parts / scale, error, rounding)
 
-    @property
-    def n_arcs(self) -> int:
-        """Arcs of all models."""
-        return sum(len(of.arcs) for of in self.choices.values())
-
     def most(self, objective: float) -> float:
         """Largest integer objective of any plan whose true objective is at most `objective`."""
         return objective / self.unit * (1 + self.weight_error) + self.rounding
@@ -79,7 +74,7 @@ class Setting:
         return (integer_bound - self.rounding) * self.unit - self.weight_error * objective
 
     def thinned(self) -> Setting:
-        """Copy with fewer cuts, balanced by time, so that at most `MOST_ARCS` arcs are left."""
+        """Copy with fewer cuts, balanced by time, so that at most `MOST_ARCS` arcs are left; itself where they are."""
         choices = dict(self.choices)
         while sum(len(of.arcs) for of in choices.values()) > MOST_ARCS:
             name = max(choices, key=lambda name: len(choices[name].arcs))
@@ -89,7 +84,7 @@ class Setting:
             at = _balanced(self.problem, model, fewer)
             chain = Chain.of(self.problem, model, at)
             choices[name] = replace(of, chain=chain, arcs=arcs_of(chain, of.longest_us))
-        return replace(self, choices=choices)
+        return self if choices == self.choices else replace(self, choices=choices)
 
 
 def _balanced(problem: Problem, model: Model, n_units: int) -> tuple[int, ...]:

@@ -119,7 +119,7 @@ def _model(name: str, kind: ProblemKind, rng: np.random.Generator) -> Model:
     missing = rng.random(layer_us.shape) < kind.unsupported
     missing[:, 0] = False
     layer_us[missing] = np.nan
-    start = int(rng.integers(0, kind.layers - 1))
+    start = int(rng.integers(0, max(kind.layers - 1, 1)))
     stop = int(rng.integers(start + 1, kind.layers + 1))
     median_us = float(rng.integers(50, 300))
     latency = LatencySummary(median_us=median_us, low_us=median_us, high_us=median_us, spread_us=0, repeats=9)
