@@ -145,7 +145,7 @@ def _record(case: Case, comparison: Comparison, drift: RunReport, seed: int) -> 
     return RunRecord(
         scenario=case.scenario.name,
         seed=seed,
-        setups=(*setups_of_comparison(comparison), drifting),
+        setups=(*setups_of_comparison(comparison, case.problem.streams), drifting),
         predictions=predictions_of(drift, case.problem),
         notes=tuple(notes),
     )

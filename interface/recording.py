@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from .run_record import Decision, Request, RunRecord, SegmentPrediction, SegmentRun, Setup
 
 if TYPE_CHECKING:
-    from ..formulation import Problem
+    from ..formulation import Problem, Stream
     from ..runtime_bridge import Comparison, RequestRecord, RunReport
 
 
@@ -29,18 +29,25 @@ def setup_of_run(report: RunReport, name: str, description: str = "", role: Lite
     )
 
 
-def setups_of_comparison(comparison: Comparison) -> tuple[Setup, ...]:
-    """Set-ups of a comparison, the plans among them marked as such.
+def setups_of_comparison(comparison: Comparison, streams: Sequence[Stream]) -> tuple[Setup, ...]:
+    """Set-ups of a comparison under these streams, the plans among them marked as such.
 
     The rounds of a set-up lie one after the other in time, whatever happened between them.
     """
+    from ..runtime_bridge import Arrivals
+
+    round_us = comparison.round_s * 1e6
+    offered = [Arrivals.of(streams, round_us, comparison.seed + k).offsets_us for k in range(comparison.rounds)]
     setups = []
     for result in comparison.results:
         requests: list[Request] = []
-        for k, records in enumerate(_rounds(result.records, comparison.round_s)):
+        first = 0
+        for k, offsets_us in enumerate(offered):
+            records = result.records[first : first + len(offsets_us)]
+            first += len(offsets_us)
             if records:
-                began_us = min(r.arrival_us for r in records) - k * comparison.round_s * 1e6
-                requests += _requests(records, began_us)
+                began_us = min(r.arrival_us for r in records) - float(offsets_us[0])
+                requests += _requests(records, began_us - k * round_us)
         setups.append(
             Setup(
                 name=result.set_up.name,
@@ -103,16 +110,6 @@ def _requests(records: Iterable[RequestRecord], began_us: float) -> tuple[Reques
         )
         for r in sorted(records, key=lambda r: r.arrival_us)
     )
-
-
-def _rounds(records: Sequence[RequestRecord], round_s: float) -> list[list[RequestRecord]]:
-    """Split records by round: between two rounds the other set-ups have their turns, so the gap is a round or more."""
-    rounds: list[list[RequestRecord]] = []
-    for record in sorted(records, key=lambda r: r.arrival_us):
-        if not rounds or record.arrival_us - rounds[-1][0].arrival_us >= round_s * 1e6:
-            rounds.append([])
-        rounds[-1].append(record)
-    return rounds
 
 
 def _reason(drifts: Iterable[object], reason: str) -> str:
