@@ -7,7 +7,9 @@ next. The child first opens and runs a very small model, so that the runtime's o
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib
 import json
 import os
 import sys
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..formulation import Configuration
-from .backends import Backend, open_backend
+from .backends import open_backend
 from .segments import SegmentFiles
 
 RUNS = 2
@@ -27,17 +29,22 @@ RUNS = 2
 
 def main() -> None:
     """Serve tasks until the input ends."""
-    for line in sys.stdin:
-        print(json.dumps(_in_child(json.loads(line))), flush=True)
+    for name in ("onnxruntime", "openvino"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)  # imports start no threads, so that forking afterwards is safe
+    with TemporaryDirectory() as folder:
+        small = _write_small_model(Path(folder))
+        for line in sys.stdin:
+            print(json.dumps(_in_child(json.loads(line), small)), flush=True)
 
 
-def _in_child(task: dict[str, Any]) -> dict[str, Any]:
+def _in_child(task: dict[str, Any], small: SegmentFiles) -> dict[str, Any]:
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(readable)
         try:
-            result = _measure(task)
+            result = _measure(task, small)
         except BaseException:
             result = {"error": traceback.format_exc(limit=-1).strip()}
         with os.fdopen(writable, "w") as pipe:
@@ -50,12 +57,14 @@ def _in_child(task: dict[str, Any]) -> dict[str, Any]:
     return json.loads(answer) if answer else {"error": "the measuring process ended without a result"}
 
 
-def _measure(task: dict[str, Any]) -> dict[str, Any]:
+def _measure(task: dict[str, Any], small: SegmentFiles) -> dict[str, Any]:
     configuration = Configuration.model_validate(task["configuration"])
     cores = tuple(task["cores"])
     os.sched_setaffinity(0, set(cores) or os.sched_getaffinity(0))
     backend = open_backend(configuration.backend)
-    _load_libraries(backend, configuration, cores)
+    warm = backend.open(small, configuration, cores)  # loads the runtime's own libraries
+    warm.run({"x": np.zeros((1, 4, 8, 8), np.float32)})
+    warm.close()
     # Allocated and touched before, for they are not the session's.
     feeds = {name: np.ones(shape, np.dtype(kind)) for name, (kind, shape) in task["feeds"].items()}
     segment = SegmentFiles(Path(task["source"]), task["label"], tuple(task["inputs"]), tuple(task["outputs"]))
@@ -75,7 +84,7 @@ def _measure(task: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _load_libraries(backend: Backend, configuration: Configuration, cores: tuple[int, ...]) -> None:
+def _write_small_model(folder: Path) -> SegmentFiles:
     import onnx
     from onnx import TensorProto, helper
 
@@ -83,12 +92,9 @@ def _load_libraries(backend: Backend, configuration: Configuration, cores: tuple
     weights = helper.make_tensor("w", TensorProto.FLOAT, [4, 4, 3, 3], [0.1] * 144)
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     graph = helper.make_graph([node], "small", ends[:1], ends[1:], [weights])
-    with TemporaryDirectory() as folder:
-        source = Path(folder) / "small.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(source))
-        session = backend.open(SegmentFiles(source, "small", ("x",), ("y",)), configuration, cores)
-        session.run({"x": np.zeros((1, 4, 8, 8), np.float32)})
-        session.close()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(folder / "small.onnx"))
+    return SegmentFiles(folder / "small.onnx", "small", ("x",), ("y",))
 
 
 def _resident() -> dict[str, int]:

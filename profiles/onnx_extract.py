@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..formulation import Layer, LayerGraph, ModelError, UnsupportedError, capped
 from .artefacts import write_blob
 from .onnx_file import OnnxFile, fixed_sizes, has_open_batch
-from .onnx_import import node_inputs
+from .onnx_import import layer_names, node_inputs
 from .onnx_shapes import infer_types
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def segment_tensors(graph: LayerGraph, start: int, stop: int) -> tuple[tuple[str
 
 
 def write_skeleton(path: Path, batch: int, target: Path) -> tuple[str, ...]:
-    """Write a model with static sizes, every tensor's type, and its large weights as blobs; returns the blobs.
+    """Write a model with static sizes, named nodes, every tensor's type, and large weights as blobs; returns the blobs.
 
     Raises
     ------
@@ -50,6 +50,9 @@ def write_skeleton(path: Path, batch: int, target: Path) -> tuple[str, ...]:
         )
     types = infer_types(file, fixed_sizes(file, None, batch))
     model = file.model
+    # Runtimes report on nodes by name, so every node needs one of its own.
+    for node, name in zip(model.graph.node, layer_names(model.graph.node), strict=True):
+        node.name = name
     blobs = []
     for tensor in model.graph.initializer:
         if tensor.name in file.bulk:

@@ -47,6 +47,8 @@ class OnnxFile:
         ModelError
             The file cannot be read or is not an ONNX model.
         """
+        from onnx import TensorProto, numpy_helper
+
         path = Path(path)
         model = _parse(path)
         constants: dict[str, int] = {}
@@ -55,6 +57,8 @@ class OnnxFile:
             constants[tensor.name] = tensor_bytes(tensor.data_type, tensor.dims)
             if constants[tensor.name] > INLINE_BYTES:
                 bulk[tensor.name] = _detach(tensor)
+            elif tensor.data_location == TensorProto.EXTERNAL:
+                tensor.CopyFrom(numpy_helper.from_array(_values(tensor, path), tensor.name))
         for sparse in model.graph.sparse_initializer:
             constants[sparse.values.name] = sum(
                 tensor_bytes(t.data_type, t.dims) for t in (sparse.values, sparse.indices)
@@ -74,17 +78,7 @@ class OnnxFile:
         ModelError
             The file that holds them is missing or too short.
         """
-        from onnx import numpy_helper
-
-        try:
-            return numpy_helper.to_array(self._bulk[name], base_dir=str(self.path.parent))
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
-            raise ModelError(
-                f"constant {name!r} of model {self.path.name}",
-                expected="its values in the file of external data that the model names",
-                got=str(error),
-                remedy="Put the model's data files beside it, whole.",
-            ) from error
+        return _values(self._bulk[name], self.path)
 
     def inputs(self) -> tuple[ValueInfoProto, ...]:
         """Graph inputs that a caller must give (initialisers may be listed as inputs too: those are left out)."""
@@ -152,6 +146,21 @@ def _not_onnx(path: Path, got: str) -> ModelError:
         got=got,
         remedy="Export the model to ONNX, for instance with `torch.onnx.export`.",
     )
+
+
+def _values(tensor: TensorProto, path: Path) -> np.ndarray:
+    """Values of an initialiser of the model at `path`, wherever they are kept."""
+    from onnx import numpy_helper
+
+    try:
+        return numpy_helper.to_array(tensor, base_dir=str(path.parent))
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise ModelError(
+            f"constant {tensor.name!r} of model {path.name}",
+            expected="its values in the file of external data that the model names",
+            got=str(error),
+            remedy="Put the model's data files beside it, whole.",
+        ) from error
 
 
 def _detach(tensor: TensorProto) -> TensorProto:

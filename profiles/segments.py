@@ -73,6 +73,9 @@ class SegmentStore:
         self.path = Path(path)
         self.graph = graph
         self.sha256 = model_sha256(self.path)
+        # Segments are numbered by the layers of this graph, which another version may read in another order.
+        order = "\n".join(layer.outputs[0][0] for layer in graph.layers)
+        self._key = f"{self.sha256[:24]}-{hashlib.sha256(order.encode()).hexdigest()[:8]}"
 
     def segment(self, start: int, stop: int, batch: int = 1) -> SegmentFiles:
         """Files of layers ``[start, stop)`` for `batch` samples, extracted on first use.
@@ -103,7 +106,7 @@ class SegmentStore:
     def _submodel(
         self, label: str, layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str, ...], batch: int
     ) -> SegmentFiles:
-        folder = cache_root() / "segments" / FORMAT / f"{self.sha256[:24]}-b{batch}"
+        folder = cache_root() / "segments" / FORMAT / f"{self._key}-b{batch}"
         name = f"{label}.onnx"
         if not is_current(folder, name):
             skeleton = artefact(folder, "model.onnx", lambda target: write_skeleton(self.path, batch, target))

@@ -14,7 +14,9 @@ Choices, with what was seen (OpenVINO 2026.4, four image models, two cores):
   cores of the thread that happens to start it, so the pool is started in full by a thread that may use all cores,
   before any pinned worker can. Helpers with nothing to do sleep after some tens of microseconds.
 - A request object cannot run twice at once: each caller takes one from a pool. Outputs are written straight into fresh
-  arrays (20 µs a call; the default ``infer`` 56 µs, and a copy of every tensor).
+  arrays (20 µs a call; the default ``infer`` 56 µs, and a copy of every tensor). That fails silently where the last
+  operator only passes its input's memory on (a lone dropout or reshape leaves the array as it was), so it is only done
+  where every output comes from an operator known to write.
 """
 
 from __future__ import annotations
@@ -40,6 +42,23 @@ if TYPE_CHECKING:
     import openvino
 
 _DEVICE = "CPU"
+
+_WRITING = frozenset(
+    {
+        "Convolution",
+        "Deconvolution",
+        "Eltwise",
+        "FullyConnected",
+        "Lrn",
+        "MatMul",
+        "Pooling",
+        "Reduce",
+        "Reorder",
+        "Softmax",
+        "Subgraph",
+    }
+)
+"""Kinds of executed nodes that write their output, and do not pass on what they were given."""
 
 
 def properties(threads: int) -> dict[str, Any]:
@@ -132,6 +151,10 @@ class OpenVinoSession:
             (name, port, tuple(port.shape), port.element_type.to_dtype())
             for name, port in zip(self.output_names, self._compiled.outputs, strict=True)
         ]
+        self._writes_outputs = all(
+            result.input_value(0).get_node().rt_info["layerType"].astype(str) in _WRITING
+            for result in self._compiled.get_runtime_model().get_results()
+        )
         self._idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -142,13 +165,16 @@ class OpenVinoSession:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
-        outputs = {}
         for name, port in self._inputs:
             request.set_tensor(port, Tensor(np.ascontiguousarray(feeds[name]), shared_memory=True))
-        for name, port, shape, dtype in self._outputs:
-            outputs[name] = np.empty(shape, dtype)
-            request.set_tensor(port, Tensor(outputs[name], shared_memory=True))
-        request.infer(None, share_inputs=True, share_outputs=True)
+        if self._writes_outputs:
+            outputs = {name: np.empty(shape, dtype) for name, _, shape, dtype in self._outputs}
+            for name, port, *_ in self._outputs:
+                request.set_tensor(port, Tensor(outputs[name], shared_memory=True))
+            request.infer(None, share_inputs=True, share_outputs=True)
+        else:
+            values = request.infer(None, share_inputs=True, share_outputs=True)
+            outputs = {name: np.array(values[k]) for k, (name, *_) in enumerate(self._outputs)}
         self._idle.put(request)
         return outputs
 
