@@ -22,7 +22,7 @@ from .segments import SegmentFiles
 PROFILER_US = 2.5
 """Microseconds that ONNX Runtime's profiler adds to each node's own time."""
 
-RUNS = 5
+RUNS = 4
 """Runs to take medians over; a first one is left out."""
 
 

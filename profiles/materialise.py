@@ -62,8 +62,10 @@ def _draw(
     """Values for a weight by the part it plays where it is read."""
     names = {tensor} | {out for out, node in through.items() if node.input[0] == tensor}
     for node in nodes:
+        if node.output[0] in through:
+            continue
         for k, name in enumerate(node.input):
-            if name not in names or (through.get(node.output[0]) is node and node.input[0] == tensor):
+            if name not in names:
                 continue
             if node.op_type == "Conv" and k == 1:
                 return _centred(rng, dims, int(np.prod(dims[1:])))

@@ -37,7 +37,7 @@ class ProfileSettings(BaseModel):
     max_units : int, optional
         Most units that a model is cut into. 10, with `quick` 8.
     random_segments, held_out : int, optional
-        Random longer segments in the fit (4, with `quick` 2) and out of it (6, with `quick` 3).
+        Random longer segments in the fit (4, with `quick` 1) and out of it (6, with `quick` 3).
     relative_interval : float, optional
         A measurement ends once the 95 % interval of its median is at most this share of it (0.02, with `quick` 0.05).
     budget_s : float, optional
@@ -63,7 +63,7 @@ class ProfileSettings(BaseModel):
     @property
     def sizes(self) -> DesignSizes:
         """Sizes of the design, those left out filled in."""
-        usual = DesignSizes(8, 2, 3) if self.quick else DesignSizes(10, 4, 6)
+        usual = DesignSizes(8, 1, 3) if self.quick else DesignSizes(10, 4, 6)
         return DesignSizes(
             usual.units if self.max_units is None else self.max_units,
             usual.random_segments if self.random_segments is None else self.random_segments,

@@ -9,8 +9,9 @@ Choices, with what was seen (ONNX Runtime 1.31, four image models, AVX-512 machi
   Form ``prepacked`` lets the runtime make its own packed copies: up to 5 per cent faster.
 - ``run`` and not IO binding: its outputs are not copied but wrapped (5 µs a call; binding 10 µs), and each owns its
   memory, so that no later run touches it.
-- Helper threads spin while a run lasts and stop with it: without spinning, shufflenet on two threads takes 3.9 for
-  2.7 ms; with the default, an idle session burns a core for another 15 ms.
+- Helper threads spin while a run lasts and stop with it. Without spinning, shufflenet on two threads takes 3.9 ms for
+  2.7; with the default, an idle session burns a core for another 15 ms, and eight sessions of two threads in a row
+  gain nothing over one thread, since the helpers of those before hold the core.
 """
 
 from __future__ import annotations
