@@ -71,7 +71,7 @@ class Case:
         """
         found = {}
         for model in self.scenario.models:
-            found[model.name] = resolve_model(model.path or model.name, self.folder)
+            found[model.name] = resolve_model(model.path or model.name, self.folder, model.shapes)
             profiled = self.problem_model(model.name).sha256
             if (digest := model_sha256(found[model.name])) != profiled:
                 raise StalePlanError(

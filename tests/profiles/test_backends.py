@@ -261,6 +261,7 @@ def test_an_absent_package_is_listed_with_the_reason(monkeypatch: pytest.MonkeyP
     open_backend.cache_clear()
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_silently_falls_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
