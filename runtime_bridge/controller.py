@@ -136,11 +136,15 @@ class Controller:
         for drift in drifts:
             if drift.kind == "rate":
                 rates[drift.subject] = drift.observed
+        latency_ratio = dict(self.assumed.latency_ratio)
         if any(drift.kind == "slowdown" for drift in drifts):
             slowdown.update(seen.slowdown)
+            latency_ratio.update(seen.latency_ratio)
         if any(drift.kind == "core" for drift in drifts):
             taken = {core for core, share in seen.foreign.items() if share > self._test.core_taken}
-        return replace(self.assumed, rate_hz=rates, slowdown=slowdown, taken=frozenset(taken))
+        return replace(
+            self.assumed, rate_hz=rates, latency_ratio=latency_ratio, slowdown=slowdown, taken=frozenset(taken)
+        )
 
     def _decide(self, at_us: float, drifts: tuple[Drift, ...]) -> Decision:
         began_us = now_us()

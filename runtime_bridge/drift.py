@@ -17,6 +17,8 @@ class Assumptions:
     ----------
     rate_hz : dict of str to float
         By model.
+    latency_ratio : dict of str to float
+        By model; 1 where missing.
     slowdown : dict of (str, str) to float
         By model and configuration name; 1 where missing.
     taken : frozenset of int
@@ -24,6 +26,7 @@ class Assumptions:
     """
 
     rate_hz: Mapping[str, float]
+    latency_ratio: Mapping[str, float] = field(default_factory=dict)
     slowdown: Mapping[tuple[str, str], float] = field(default_factory=dict)
     taken: frozenset[int] = frozenset()
 
@@ -53,7 +56,7 @@ class DriftTest:
     rate_sigmas : float
         … and how many standard deviations of a Poisson count it must lie away.
     slowdown_change : float
-        Factor between observed and assumed slowdown, either way.
+        Factor between observed and assumed run time of a model's requests, either way.
     core_taken, core_free : float
         Share of a core that others use: from which it counts as taken, and down to which as free again.
     """
@@ -80,10 +83,10 @@ class DriftTest:
 
     def _slowdowns(self, seen: Observation, assumed: Assumptions) -> list[Drift]:
         found = []
-        for (model, configuration), factor in seen.slowdown.items():
-            before = assumed.slowdown.get((model, configuration), 1.0)
+        for model, factor in seen.latency_ratio.items():
+            before = assumed.latency_ratio.get(model, 1.0)
             if max(factor / before, before / factor) > self.slowdown_change:
-                found.append(Drift("slowdown", f"{model} ({configuration})", before, factor))
+                found.append(Drift("slowdown", model, before, factor))
         return found
 
     def _cores(self, seen: Observation, assumed: Assumptions) -> list[Drift]:

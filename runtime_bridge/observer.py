@@ -26,6 +26,8 @@ class Observation:
     window_us : float
     arrivals : dict of str to int
         Requests of each model that were due in the window.
+    latency_ratio : dict of str to float
+        Observed over predicted run time of whole requests by model, the median; missing like `slowdown`.
     slowdown : dict of (str, str) to float
         Observed over predicted time by model and configuration name, the median over the segments that ran; missing
         where fewer than `Observer.min_runs` did, and where others used a core, for that says nothing about the model.
@@ -35,6 +37,7 @@ class Observation:
 
     window_us: float
     arrivals: Mapping[str, int]
+    latency_ratio: Mapping[str, float]
     slowdown: Mapping[tuple[str, str], float]
     foreign: Mapping[int, float]
 
@@ -47,7 +50,7 @@ class Observation:
 class _Run:
     at_us: float
     model: str
-    configuration: str
+    configuration: str  # empty for a whole request
     ratio: float
 
 
@@ -77,12 +80,15 @@ class Observer:
 
     def finished(self, record: RequestRecord, predicted: Mapping[int, tuple[str, float]]) -> None:
         """Note the segments of a request; `predicted` has configuration name and microseconds by segment."""
-        runs = []
+        runs, ran_us, whole_us = [], 0.0, 0.0
         for segment in record.segments:
             configuration, expected_us = predicted[segment.segment]
+            took_us = segment.finish_us - segment.start_us
+            ran_us, whole_us = ran_us + took_us, whole_us + expected_us
             if expected_us > 0:
-                ratio = (segment.finish_us - segment.start_us) / expected_us
-                runs.append(_Run(segment.finish_us, record.model, configuration, ratio))
+                runs.append(_Run(segment.finish_us, record.model, configuration, took_us / expected_us))
+        if whole_us > 0:
+            runs.append(_Run(record.finish_us, record.model, "", ran_us / whole_us))
         with self._lock:
             self._runs.extend(runs)
 
@@ -105,5 +111,11 @@ class Observer:
         if max(foreign.values(), default=0.0) < BUSY_CORE:
             for run in runs:
                 ratios.setdefault((run.model, run.configuration), []).append(run.ratio)
-        slowdown = {key: float(np.median(values)) for key, values in ratios.items() if len(values) >= self.min_runs}
-        return Observation(self.window_us, {m: arrivals.count(m) for m in set(arrivals)}, slowdown, foreign)
+        medians = {key: float(np.median(values)) for key, values in ratios.items() if len(values) >= self.min_runs}
+        return Observation(
+            self.window_us,
+            {m: arrivals.count(m) for m in set(arrivals)},
+            {model: ratio for (model, configuration), ratio in medians.items() if not configuration},
+            {key: ratio for key, ratio in medians.items() if key[1]},
+            foreign,
+        )

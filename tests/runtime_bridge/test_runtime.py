@@ -147,7 +147,7 @@ def test_stopping_a_run_answers_what_was_accepted(toys: Toys) -> None:
 
 
 def seen(rate_hz: float, foreign: dict[int, float] | None = None) -> Observation:
-    return Observation(2e6, {"left": int(rate_hz * 2), "right": 100}, {}, foreign or dict.fromkeys(CORES, 0.0))
+    return Observation(2e6, {"left": int(rate_hz * 2), "right": 100}, {}, {}, foreign or dict.fromkeys(CORES, 0.0))
 
 
 def test_the_controller_decides_once_and_then_assumes_what_it_saw(toys: Toys) -> None:
