@@ -20,6 +20,7 @@ from .load import Arrivals as Arrivals
 from .load import offer as offer
 from .observer import Observation as Observation
 from .observer import Observer as Observer
+from .planner import Planner as Planner
 from .records import RequestRecord as RequestRecord
 from .records import ResponseSummary as ResponseSummary
 from .records import SegmentRecord as SegmentRecord

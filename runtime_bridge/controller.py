@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..formulation import EdgePlanError, Problem
+from ..formulation import EdgePlanError, Plan, Problem
 from .clock import now_us
 from .drift import Assumptions, Drift, DriftTest, Hysteresis
 from .observer import Observation
-from .replan import Replan, replan
+from .planner import Planner
+from .replan import Replan
 from .runtime import LiveRuntime
 
-_NICEST = 19
+Solve = Callable[[Plan, Assumptions, float, int], Replan]
+"""Re-solves for a running plan and assumptions, within seconds, with a seed."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Controller:
     """Re-plans a runtime as rates, costs and free cores change. Use it as a context manager.
 
     Every `interval_s` the last window is tested against what the running plan assumes. A drift that lasts for
-    `Hysteresis.persistence` checks leads to one re-solve on a thread of the lowest priority; the plan is exchanged
+    `Hysteresis.persistence` checks leads to one re-solve in another process (`Planner`); the plan is exchanged
     where that is worth it (`Replan.worth_switching`). Either way the observed world is what is assumed from then on,
     and the controller rests.
 
@@ -66,6 +67,8 @@ class Controller:
     seed : int
     on_decision : callable, optional
         Called with each decision on the controller's thread.
+    solve : callable, optional
+        What re-solves, instead of a `Planner` of this controller's own.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Controller:
         min_gain: float = 0.05,
         seed: int = 0,
         on_decision: Callable[[Decision], None] | None = None,
+        solve: Solve | None = None,
     ) -> None:
         self.runtime = runtime
         self.problem = problem
@@ -92,10 +96,14 @@ class Controller:
         self._min_gain = min_gain
         self._seed = seed
         self._on_decision = on_decision
+        self._solve = solve
+        self._planner: Planner | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-controller", daemon=True)
 
     def __enter__(self) -> Controller:
+        if self._solve is None:
+            self._start_planner()
         self._thread.start()
         return self
 
@@ -103,13 +111,19 @@ class Controller:
         self.close()
 
     def close(self) -> None:
-        """Stop watching; a solve under way is waited for."""
+        """Stop watching; a solve under way is ended."""
         self._stop.set()
+        if self._planner is not None:
+            self._planner.close()
         if self._thread.is_alive():
             self._thread.join()
 
+    def _start_planner(self) -> None:
+        self._planner = Planner(self.problem, self.runtime.files)
+        self.runtime.observer.own_pids.add(self._planner.pid)
+        self._solve = self._planner.replan
+
     def _watch(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICEST)
         # A full window of history, or the first checks would take an empty past for silence.
         if self._stop.wait(self.runtime.observer.window_us / 1e6):
             return
@@ -124,6 +138,8 @@ class Controller:
             return None
         self.assumed = self._updated(drifts, seen)
         decision = self._decide(at_us, drifts)
+        if self._stop.is_set():
+            return None  # closing ended the planner in the middle of a solve
         self._hysteresis.decided(now_us())
         self.decisions.append(decision)
         if self._on_decision is not None:
@@ -149,7 +165,8 @@ class Controller:
     def _decide(self, at_us: float, drifts: tuple[Drift, ...]) -> Decision:
         began_us = now_us()
         try:
-            outcome = replan(self.problem, self.runtime.plan, self.assumed, self._time_limit_s, self._seed)
+            assert self._solve is not None, "the controller is not started"
+            outcome = self._solve(self.runtime.plan, self.assumed, self._time_limit_s, self._seed)
             solve_s = (now_us() - began_us) / 1e6
             better, reason = outcome.worth_switching(self._min_gain)
             swap_s = self._swap(outcome) if better else 0.0
@@ -157,6 +174,11 @@ class Controller:
         except EdgePlanError as error:
             solve_s, swap_s = (now_us() - began_us) / 1e6, 0.0
             action, reason = "failed", str(error)
+        except (EOFError, OSError) as error:
+            solve_s, swap_s = (now_us() - began_us) / 1e6, 0.0
+            action, reason = "failed", f"the planner's process has ended ({error!r}); another is started"
+            if not self._stop.is_set():
+                self._start_planner()
         return Decision(at_us, drifts, action, reason, self.runtime.version, solve_s, swap_s)
 
     def _swap(self, outcome: Replan) -> float:

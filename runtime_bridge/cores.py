@@ -38,7 +38,8 @@ class CoreSample:
 def _threads(pid: int) -> dict[tuple[int, int], float]:
     """Core time of each thread of a process with the core it ran on last: (thread, core) → microseconds."""
     used = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    folder = Path(f"/proc/{pid}/task")
+    for task in folder.iterdir() if folder.is_dir() else ():
         try:
             fields = (task / "stat").read_text().rpartition(")")[2].split()
         except OSError:  # the thread ended meanwhile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -63,15 +64,21 @@ class Observer:
         Length of the window.
     min_runs : int
         Segment runs needed to state a slowdown.
+
+    Attributes
+    ----------
+    own_pids : set of int
+        Processes whose core time is not foreign: this one, and those that the runtime starts for itself.
     """
 
     def __init__(self, window_us: float = 2e6, min_runs: int = 5) -> None:
         self.window_us = window_us
         self.min_runs = min_runs
+        self.own_pids = {os.getpid()}
         self._lock = threading.Lock()
         self._arrivals: deque[tuple[float, str]] = deque()
         self._runs: deque[_Run] = deque()
-        self._samples: deque[CoreSample] = deque([CoreSample.take()])
+        self._samples: deque[CoreSample] = deque([CoreSample.take(self.own_pids)])
 
     def arrived(self, model: str, at_us: float) -> None:
         """Note an arrival."""
@@ -94,7 +101,7 @@ class Observer:
 
     def observe(self) -> Observation:
         """Summarise the window that ends now and forget what is older."""
-        now, sample = now_us(), CoreSample.take()
+        now, sample = now_us(), CoreSample.take(self.own_pids)
         oldest = now - self.window_us
         with self._lock:
             self._samples.append(sample)

@@ -13,6 +13,7 @@ import numpy as np
 from ..formulation import Evaluation, InferenceError, Plan, PlanError, Problem, ScoredSegment, capped, evaluate
 from .clock import now_us
 from .executor import Executor
+from .footprint import release_free_memory
 from .observer import Observer
 from .pipeline import Pipeline
 from .records import RequestRecord
@@ -59,9 +60,10 @@ class LiveRuntime:
 
     def __init__(self, problem: Problem, plan: Plan, files: Mapping[str, Path], max_in_flight: int = 256) -> None:
         self.problem = problem
+        self.files = files
         self.observer = Observer()
         self.records: list[RequestRecord] = []
-        self._pool = SessionPool(files, problem)
+        self._pool = SessionPool(files)
         self._swap_lock = threading.Lock()
         self._in_flight: dict[int, int] = {}
         self._retired: dict[int, _Generation] = {}
@@ -206,6 +208,7 @@ class LiveRuntime:
             for pipeline in pipelines.values():
                 self._pool.release(pipeline)
             raise
+        release_free_memory()  # opening leaves more behind than serving needs
         deadlines = {}
         for model in problem.models:
             stream = self.problem.stream_of.get(model.name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..formulation import Configuration, Model, PlannedSegment, Problem, ScoredSegment
+from ..formulation import Configuration, Model, PlannedSegment, ScoredSegment
 from ..profiles import Backend, SegmentStore, Session, open_backend
 from .pipeline import Pipeline
 
@@ -28,12 +28,9 @@ class SessionPool:
     ----------
     files : mapping of str to Path
         ONNX file of each model.
-    problem : Problem
-        Its models' graphs say which tensors a segment reads and writes.
     """
 
     files: Mapping[str, Path]
-    problem: Problem
     _stores: dict[str, SegmentStore] = field(default_factory=dict)
     _backends: dict[str, Backend] = field(default_factory=dict)
     _open: dict[_Key, _Entry] = field(default_factory=dict)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ from edgeplan.runtime_bridge import (
     LiveRuntime,
     Observation,
     Phase,
+    Planner,
+    Replan,
     SetUp,
     compare,
     replan,
@@ -150,9 +155,15 @@ def seen(rate_hz: float, foreign: dict[int, float] | None = None) -> Observation
     return Observation(2e6, {"left": int(rate_hz * 2), "right": 100}, {}, {}, foreign or dict.fromkeys(CORES, 0.0))
 
 
+def solver_of(toys: Toys) -> Callable[..., Replan]:
+    return lambda running, assumed, time_limit_s, seed: replan(toys.problem, running, assumed, time_limit_s, seed)
+
+
 def test_the_controller_decides_once_and_then_assumes_what_it_saw(toys: Toys) -> None:
     with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
-        controller = Controller(runtime, toys.problem, hysteresis=Hysteresis(persistence=2, rest_us=0.0))
+        controller = Controller(
+            runtime, toys.problem, hysteresis=Hysteresis(persistence=2, rest_us=0.0), solve=solver_of(toys)
+        )
         assert controller.check(seen(50)) is None
         assert controller.check(seen(200)) is None
         decision = controller.check(seen(200))
@@ -166,18 +177,56 @@ def test_the_controller_decides_once_and_then_assumes_what_it_saw(toys: Toys) ->
         runtime.submit("left", toys.feeds()).result(WAIT_S)
 
 
-def test_a_solver_that_fails_leaves_the_plan(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
+def test_a_solver_that_fails_leaves_the_plan(toys: Toys) -> None:
+    def broken(*_: object) -> Replan:
         raise PlanError("solver", expected="a plan", got="trouble", remedy="Try later.")
 
-    monkeypatch.setattr("edgeplan.runtime_bridge.controller.replan", broken)
     with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
-        controller = Controller(runtime, toys.problem, hysteresis=Hysteresis(persistence=1))
+        controller = Controller(runtime, toys.problem, hysteresis=Hysteresis(persistence=1), solve=broken)
         decision = controller.check(seen(200))
         assert decision is not None
         assert decision.action == "failed"
         assert "trouble" in decision.reason
         assert runtime.version == 0
+
+
+def test_the_planner_answers_from_its_own_process_and_prepares_what_is_needed(toys: Toys) -> None:
+    assumed = Assumptions(dict.fromkeys(toys.files, 60.0))
+    with Planner(toys.problem, toys.files) as planner:
+        assert planner.pid != os.getpid()
+        outcome = planner.replan(toys.halved(), assumed, 5.0, 0)
+        assert outcome.plan is not None
+        here = replan(toys.problem, toys.halved(), assumed, 5.0, 0)
+        assert here.plan is not None
+        assert outcome.plan.models == here.plan.models
+        with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+            runtime.swap(outcome.problem, outcome.plan)
+            runtime.submit("left", toys.feeds()).result(WAIT_S)
+
+
+def test_a_planner_that_dies_is_replaced(toys: Toys) -> None:
+    with (
+        LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime,
+        Controller(
+            runtime, toys.problem, hysteresis=Hysteresis(persistence=1, rest_us=0.0), interval_s=3600
+        ) as controller,
+    ):
+        (pid,) = runtime.observer.own_pids - {os.getpid()}
+        os.kill(pid, signal.SIGKILL)
+        first = controller.check(seen(200))
+        assert first is not None
+        assert first.action == "failed"
+        second = controller.check(seen(50))
+        assert second is not None
+        assert second.action in {"switched", "kept"}
+
+
+def test_closing_a_controller_ends_its_planner(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        with Controller(runtime, toys.problem):
+            pids = runtime.observer.own_pids - {os.getpid()}
+            assert len(pids) == 1
+        assert not Path(f"/proc/{pids.pop()}").exists()
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
