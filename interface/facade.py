@@ -116,8 +116,9 @@ def run(
         The plan or the profile was made for other models or another machine.
     """
     from ..formulation import refuse_stale
-    from ..runtime_bridge import Phase, run_scenario
+    from ..runtime_bridge import Phase, prepare_plan, run_scenario
 
     refuse_stale(case.here().problem, plan)
+    prepare_plan(case.problem, plan, case.files)
     phases = [Phase(case.problem.streams, duration_s)]
     return run_scenario(case.problem, plan, case.files, phases, seed=seed, adapt=adapt, stop=stop)

@@ -33,3 +33,4 @@ from .run import RunReport as RunReport
 from .run import SegmentComparison as SegmentComparison
 from .run import run_scenario as run_scenario
 from .runtime import LiveRuntime as LiveRuntime
+from .sessions import prepare_plan as prepare_plan

@@ -18,6 +18,7 @@ from .footprint import forget_peak, peak_bytes, resident_bytes
 from .load import Arrivals, offer
 from .records import RequestRecord, ResponseSummary, summaries
 from .runtime import LiveRuntime
+from .sessions import prepare_plan
 
 Feeds = Mapping[str, np.ndarray]
 
@@ -128,6 +129,9 @@ def compare(
     progress : callable, optional
         Called with turns done, turns in all, and a label.
     """
+    for set_up in set_ups:
+        if set_up.plan is not None:
+            prepare_plan(problem, set_up.plan, files)
     context = multiprocessing.get_context("spawn")
     results = [SetUpResult(set_up) for set_up in set_ups]
     servers = []

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..formulation import Plan, Problem
 from .drift import Assumptions
 from .replan import Replan, replan
-from .sessions import SessionPool
+from .sessions import prepare_segments
 
 NICENESS = 10
 """Priority of the process: about a tenth of a core's time while everything else is busy."""
@@ -94,10 +94,5 @@ def _serve(connection: Connection, problem: Problem, files: Mapping[str, Path]) 
 
 
 def _prepare(outcome: Replan, files: Mapping[str, Path]) -> None:
-    """Open the new plan's sessions once and close them: the cache then has what the serving process will open."""
-    evaluation = outcome.best.solution.evaluation
-    if evaluation is None:
-        return
-    pool = SessionPool(files)
-    for model in outcome.problem.models:
-        pool.release(pool.pipeline(model, evaluation.models[model.name].segments))
+    if outcome.best.solution.evaluation is not None:
+        prepare_segments(outcome.problem, outcome.best.solution.evaluation, files)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..formulation import Configuration, Model, PlannedSegment, ScoredSegment
+from ..formulation import (
+    Configuration,
+    Evaluation,
+    Model,
+    Plan,
+    PlanError,
+    PlannedSegment,
+    Problem,
+    ScoredSegment,
+    capped,
+    evaluate,
+)
 from ..profiles import Backend, SegmentStore, Session, open_backend
 from .pipeline import Pipeline
 
@@ -91,3 +104,31 @@ def _key(model: str, planned: PlannedSegment) -> _Key:
     # One thread runs on whichever worker calls it, so its session serves any cores.
     cores = planned.cores if planned.configuration.threads > 1 else ()
     return model, planned.start, planned.stop, planned.configuration, cores
+
+
+def prepare_segments(problem: Problem, evaluation: Evaluation, files: Mapping[str, Path]) -> None:
+    """Open a plan's sessions once and close them: the cache then has all that opening them again needs."""
+    pool = SessionPool(files)
+    for model in problem.models:
+        pool.release(pool.pipeline(model, evaluation.models[model.name].segments))
+
+
+def prepare_plan(problem: Problem, plan: Plan, files: Mapping[str, Path]) -> None:
+    """Prepare a plan's segments in a process that ends afterwards.
+
+    Optimising and compiling takes several times the memory that serving does; a process that serves should not keep the
+    mark of it.
+
+    Raises
+    ------
+    EdgePlanError
+        The plan does not fit, or a backend refuses a segment.
+    """
+    evaluation = evaluate(problem, plan)
+    if not evaluation.models:
+        raise PlanError(
+            "plan", expected="segments that can run", got=capped(evaluation.violations), remedy="Plan again."
+        )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        process.submit(prepare_segments, problem, evaluation, dict(files)).result()
