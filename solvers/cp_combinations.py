@@ -9,10 +9,14 @@ Blocking is priced too. The longest wait of a model is at least its wait for any
 blocking is charged to the one other whose segments cannot be cut short enough. The least cost of a model that is
 charged γ for each tick of its longest segment is the least over bounds β on segments of (shortest path with segments up
 to β) + γ β; with β only at steps, the lower end of a step is charged and the upper one allowed, so it stays a bound.
+
+A limit on memory that binds is priced as well (Lagrangian relaxation, Geoffrion 1974, doi 10.1007/BFb0120690): arcs pay
+for what they keep resident, and what the limit allows is paid back. Any price of 0 or more gives a bound.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,15 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formulation import Problem, competing_releases
-from .cp_arcs import TIME_QUANTUM_US, Arc
+from .cp_arcs import BYTES_QUANTUM, TIME_QUANTUM_US, Arc
 from .cp_model_builder import ModelChoices
-from .cp_priced_paths import NO_WAY, ArcArrays, PricedPaths, least_longest
+from .cp_priced_paths import NO_WAY, ArcArrays, PricedPaths, least_largest
 from .cp_responses import set_on, shared_parts
 from .limits import Limit, highest_accepted, limits_of
 from .stop import Stop
 
 MOST_COMBINATIONS = 50_000
 """Where there are more, none are listed, and only CP-SAT's own bound remains."""
+
+_FLOAT_SLACK = 1e-12
 
 _STEPS = 24
 """Steps at which bounds on the longest segment are tried."""
@@ -85,8 +91,33 @@ class Combinations:
             )
             for of, processors in zip(self._choices, configured, strict=True)
         ]
+        self._memory_limits = {
+            name: math.floor(highest_accepted(size) / BYTES_QUANTUM) for name, size in problem.memory_limit.items()
+        }
+        self._memory_prices: dict[str, float] = {}
         self._priced = cache(self._priced_paths)
         self._shortest_longest = cache(self._least_longest)
+        self._least_transient = cache(self._least_largest_transient)
+
+    def with_memory_prices(self, prices: Mapping[str, float]) -> Combinations:
+        """Copy in which a memory unit kept resident costs so many objective units, by memory, and limits pay back."""
+        other = copy.copy(self)
+        other._memory_prices = {name: price for name, price in prices.items() if price > 0}
+        other._priced = cache(other._priced_paths)
+        return other
+
+    def memory_excess(self, combination: Combination) -> dict[str, int]:
+        """Memory units by which the least-cost ways of a combination exceed each limit, below 0 where they keep it."""
+        excess = {name: -units for name, units in self._memory_limits.items()}
+        for paths, of in zip(self._paths(combination), self._choices, strict=True):
+            largest: dict[str, int] = {}
+            for arc in paths.cheapest():
+                name = of.chain.memories[arc.memory]
+                excess[name] += arc.resident
+                largest[name] = max(largest.get(name, 0), arc.transient)
+            for name, units in largest.items():
+                excess[name] += units
+        return excess
 
     def within(self, most: float, limits: Collection[Limit], stop: Stop) -> tuple[Combination, ...] | None:
         """Combinations that can keep the deadlines among `limits` with a bound up to `most`, best bound first.
@@ -159,7 +190,11 @@ class Combinations:
         for j, q in enumerate(indices):
             k = max(range(n), key=lambda k: charges[j][k])
             rest += sum(charges[j][other] * self._shortest_longest(j, q, other) for other in range(n) if other != k)
-            paths.append(self._priced(j, q, self._weights[j], self._prices(j, indices), k, charges[j][k]))
+            paths.append(self._priced(j, q, self._weights[j], self._prices(j, indices), k, charges[j][k], True))
+        for name, price in self._memory_prices.items():
+            transient = sum(self._least_transient(j, q, name) for j, q in enumerate(indices))
+            # A hair more is paid back than floats may have lost, so that it stays a bound.
+            rest -= math.ceil(price * (self._memory_limits[name] - transient) * (1 + _FLOAT_SLACK)) + 1
         return paths, rest
 
     def _prices(self, j: int, indices: Sequence[int]) -> Prices:
@@ -200,12 +235,16 @@ class Combinations:
                     total += self._priced(j, indices[j], 0, prices, 0, 0).least
         return total
 
-    def _priced_paths(self, j: int, q: int, weight: int, prices: Prices, k: int, charge: int) -> PricedPaths:
+    def _priced_paths(
+        self, j: int, q: int, weight: int, prices: Prices, k: int, charge: int, memory_counts: bool = False
+    ) -> PricedPaths:
         """Ways of model j on placement q, where a tick of its time costs `weight` (times parts), a tick of its core
-        time `prices`, and a tick of its longest segment on processor k `charge`."""
+        time `prices`, a tick of its longest segment on processor k `charge`, and memory what it is priced at."""
         arrays, allowed = self._arrays[j], self._allowed(j, q)
         per_core_tick = np.array(prices, dtype=np.int64)[arrays.processor]
         costs = weight * self._parts * arrays.path_ticks + per_core_tick * arrays.core_ticks
+        if memory_counts:
+            costs = costs + self._memory_costs(j)
         costs = np.where(allowed, costs, NO_WAY)[:, None]
         least = self._shortest_longest(j, q, k) if charge else NO_WAY
         if least >= NO_WAY:
@@ -217,8 +256,22 @@ class Combinations:
         charged, upto = np.concatenate([steps[:1], steps[:-1]]), steps
         return PricedPaths(arrays, np.where(runs[:, None] <= upto, costs, NO_WAY), charge * charged)
 
+    def _memory_costs(self, j: int) -> NDArray[np.int64]:
+        """What each arc of model j pays for the bytes it keeps, rounded down."""
+        arrays, names = self._arrays[j], self._choices[j].chain.memories
+        per_unit = np.array([self._memory_prices.get(name, 0.0) for name in names])[arrays.memory]
+        return np.floor(per_unit * arrays.resident * (1 - _FLOAT_SLACK)).astype(np.int64)
+
     def _least_longest(self, j: int, q: int, k: int) -> int:
-        return least_longest(self._arrays[j], self._allowed(j, q), k)
+        """Least possible longest segment of model j on processor k with placement q, in ticks."""
+        arrays = self._arrays[j]
+        return least_largest(arrays, self._allowed(j, q), np.where(arrays.processor == k, arrays.run_ticks, 0))
+
+    def _least_largest_transient(self, j: int, q: int, memory: str) -> int:
+        """Least possible transient need of model j in a memory with placement q, in memory units."""
+        arrays, names = self._arrays[j], self._choices[j].chain.memories
+        m = names.index(memory) if memory in names else -1
+        return least_largest(arrays, self._allowed(j, q), np.where(arrays.memory == m, arrays.transient, 0))
 
     def _allowed(self, j: int, q: int) -> NDArray[np.bool_]:
         able = np.array([cores is not None for cores in self._choices[j].placements[q]])

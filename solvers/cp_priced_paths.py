@@ -37,6 +37,9 @@ class ArcArrays:
         self.path_ticks = np.array([arc.path_ticks for arc in self.arcs], dtype=np.int64)
         self.run_ticks = np.array([arc.run_ticks for arc in self.arcs], dtype=np.int64)
         self.core_ticks = np.array([arc.core_ticks for arc in self.arcs], dtype=np.int64)
+        self.resident = np.array([arc.resident for arc in self.arcs], dtype=np.int64)
+        self.transient = np.array([arc.transient for arc in self.arcs], dtype=np.int64)
+        self.memory = np.array([arc.memory for arc in self.arcs], dtype=np.int64)
         self.configuration = np.array([arc.configuration for arc in self.arcs], dtype=np.int64)
         self.processor = np.array([processor[arc.configuration] for arc in self.arcs], dtype=np.int64)
         cuts = np.array([arc.b for arc in self.arcs])
@@ -105,12 +108,11 @@ class PricedPaths:
         return tuple(way)
 
 
-def least_longest(of: ArcArrays, allowed: NDArray[np.bool_], processor: int) -> int:
-    """Least possible longest segment on a processor over ways of allowed arcs, in ticks; `NO_WAY` without a way."""
-    runs = np.where(of.processor == processor, of.run_ticks, 0)
+def least_largest(of: ArcArrays, allowed: NDArray[np.bool_], values: NDArray[np.int64]) -> int:
+    """Least possible largest value of an arc over ways of allowed arcs; `NO_WAY` without a way."""
     best = np.full(of.n_nodes, NO_WAY, dtype=np.int64)
     best[0] = 0
     for arcs in of.by_end:
         arcs = arcs[allowed[arcs]]
-        np.minimum.at(best, of.end[arcs], np.maximum(best[of.start[arcs]], runs[arcs]))
+        np.minimum.at(best, of.end[arcs], np.maximum(best[of.start[arcs]], values[arcs]))
     return int(best[of.goal])

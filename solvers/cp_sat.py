@@ -33,6 +33,13 @@ _STATED_COMBINATIONS = 2_000
 _STARTING_COMBINATIONS = 30
 """Combinations whose shortest paths are tried as plans to start from."""
 
+_PRICED_STARTS = 5
+"""Combinations tried as plans at each step of pricing memory."""
+
+_PRICING_STEPS = 20
+_PRICING_SHARE = 0.25
+"""Steps of pricing memory, and the share of the time that they may take."""
+
 _GREEDY_SHARE = 0.2
 """Share of the time that the greedy start may take."""
 
@@ -68,9 +75,7 @@ class CpSat:
         """Solve; start from the shortest paths of the best combinations, or where they break limits, greedily."""
         limits = frozenset(limits_of(problem))
         setting = Setting.of(problem, limits)
-        combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
-        found = combinations.within(math.inf, limits, stop)
-        best = self._started(setting, combinations, found or ())
+        combinations, found, best = self._start(setting, limits, stop)
         if best is None and found != ():
             greedy = greedy_plan(problem, Share(stop, _GREEDY_SHARE))
             best = _Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
@@ -113,9 +118,46 @@ class CpSat:
             return self._answer(setting, best, _most(setting, best), optimal=True)
         return Solution("infeasible", self.name, clashes=_clashes(setting.problem, stop, seed))
 
-    def _started(self, setting: Setting, combinations: Combinations, found: Sequence[Combination]) -> _Incumbent | None:
-        """The best plan among the shortest paths of the combinations with the best bounds, None if none is feasible."""
-        problem, best = setting.problem, None
+    def _start(
+        self, setting: Setting, limits: frozenset[Limit], stop: Stop
+    ) -> tuple[Combinations, tuple[Combination, ...] | None, _Incumbent | None]:
+        """Combinations with the best bounds found, and the best plan among their shortest paths.
+
+        Where these exceed a limit on memory, memory is priced, in steps towards the limit whose length is the distance
+        to the best objective known over the square of the excess (Polyak 1969, doi 10.1016/0041-5553(69)90061-5).
+        """
+        free = Combinations(setting.problem, setting.choices, setting.weights, setting.parts)
+        found = free.within(math.inf, limits, stop)
+        best = self._started(setting, free, found or (), None)
+        tightest, bounds, priced, prices = free, found, free, dict.fromkeys(setting.problem.memory_limit, 0.0)
+        part = Share(stop, _PRICING_SHARE)
+        for step in range(_PRICING_STEPS):
+            if not found or part():
+                break
+            excess = priced.memory_excess(found[0])
+            active = {name: units for name, units in excess.items() if units > 0 or prices[name] > 0}
+            square = sum(float(units) ** 2 for units in active.values())
+            target = _most(setting, best) if best is not None else 1.2 * found[0].bound
+            if not square or target <= found[0].bound:
+                break
+            length = (target - found[0].bound) / square * 0.9**step
+            prices |= {name: max(0.0, prices[name] + length * units) for name, units in active.items()}
+            priced = free.with_memory_prices(prices)
+            found = priced.within(math.inf, limits, part)
+            best = self._started(setting, priced, (found or ())[:_PRICED_STARTS], best)
+            if found and bounds and found[0].bound > bounds[0].bound:
+                tightest, bounds = priced, found
+        return tightest, bounds, best
+
+    def _started(
+        self,
+        setting: Setting,
+        combinations: Combinations,
+        found: Sequence[Combination],
+        best: _Incumbent | None,
+    ) -> _Incumbent | None:
+        """The best of a plan in hand and the shortest paths of the combinations with the best bounds."""
+        problem = setting.problem
         for combination in found[:_STARTING_COMBINATIONS]:
             ways = combinations.ways(combination)
             parts = {
