@@ -153,6 +153,26 @@ class Combinations:
             for j, of in enumerate(self._choices)
         )
 
+    def memory_can_do(self, limits: Collection[Limit]) -> bool:
+        """Whether each limit on memory among `limits` is above what the models need one by one at the least."""
+        return all(
+            self._memory_floor(name) <= units
+            for name, units in self._memory_limits.items()
+            if Limit("memory", name) in limits
+        )
+
+    def _memory_floor(self, memory: str) -> int:
+        """Least use of a memory, in units: every model's least resident bytes, and its least transient need."""
+        total = 0
+        for j, of in enumerate(self._choices):
+            arrays = self._arrays[j]
+            m = of.chain.memories.index(memory) if memory in of.chain.memories else -1
+            resident = np.where(arrays.memory == m, arrays.resident, 0)[:, None]
+            able = np.any([self._allowed(j, q) for q in range(len(of.placements))], axis=0)
+            least = PricedPaths(arrays, np.where(able[:, None], resident, NO_WAY), np.zeros(1, dtype=np.int64)).least
+            total += least + min(self._least_transient(j, q, memory) for q in range(len(of.placements)))
+        return total
+
     def ways(self, combination: Combination) -> dict[str, tuple[Arc, ...]]:
         """For each model the arcs of its least-cost way in a combination."""
         return {name: paths.cheapest() for name, paths in zip(self._names, self._paths(combination), strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from .cp_path import ModelPath
 from .cp_setting import Setting
 from .features import Features
 from .greedy import greedy_plan
-from .limits import Limit, limits_of
+from .limits import Limit, keeps, limits_of
 from .solution import Clash, Solution
 from .stop import Share, Stop
 from .verify import SolverBugError
@@ -93,7 +93,7 @@ class CpSat:
         model.cp.minimize(_objective(model, setting, found, _most(setting, best)))
         if best is not None:
             _hint(model, best.plan)
-        solver, status = _run(model, stop, seed)
+        solver, status = run_cp_sat(model, stop, seed)
         if status == "INFEASIBLE" and complete and best is None:
             return self._without_better(setting, best, stop, seed)
         if status in ("OPTIMAL", "FEASIBLE"):
@@ -127,7 +127,7 @@ class CpSat:
         to the best objective known over the square of the excess (Polyak 1969, doi 10.1016/0041-5553(69)90061-5).
         """
         free = Combinations(setting.problem, setting.choices, setting.weights, setting.parts)
-        found = free.within(math.inf, limits, stop)
+        found = free.within(math.inf, limits, stop) if free.memory_can_do(limits) else ()
         best = self._started(setting, free, found or (), None)
         tightest, bounds, priced, prices = free, found, free, dict.fromkeys(setting.problem.memory_limit, 0.0)
         part = Share(stop, _PRICING_SHARE)
@@ -157,18 +157,23 @@ class CpSat:
         best: _Incumbent | None,
     ) -> _Incumbent | None:
         """The best of a plan in hand and the shortest paths of the combinations with the best bounds."""
-        problem = setting.problem
-        for combination in found[:_STARTING_COMBINATIONS]:
-            ways = combinations.ways(combination)
-            parts = {
-                name: _model_plan(of, ways[name], of.placements[q])
-                for (name, of), q in zip(setting.choices.items(), combination.placements, strict=True)
-            }
-            plan = plan_of(problem, parts, self.name)
-            evaluation = evaluate(problem, plan)
-            if evaluation.feasible and (best is None or evaluation.objective < best.evaluation.objective):
-                best = _Incumbent(plan, evaluation)
+        for other in _shortest_paths(setting, combinations, found):
+            feasible = other.evaluation.feasible
+            if feasible and (best is None or other.evaluation.objective < best.evaluation.objective):
+                best = other
         return best
+
+
+def _shortest_paths(setting: Setting, combinations: Combinations, found: Sequence[Combination]) -> Iterator[_Incumbent]:
+    """Scored plans of the shortest paths of the combinations with the best bounds, whatever limits they break."""
+    for combination in found[:_STARTING_COMBINATIONS]:
+        ways = combinations.ways(combination)
+        parts = {
+            name: _model_plan(of, ways[name], of.placements[q])
+            for (name, of), q in zip(setting.choices.items(), combination.placements, strict=True)
+        }
+        plan = plan_of(setting.problem, parts, CpSat.name)
+        yield _Incumbent(plan, evaluate(setting.problem, plan))
 
 
 def _most(setting: Setting, best: _Incumbent | None) -> float:
@@ -208,7 +213,7 @@ def _hint(model: CpProblem, plan: Plan) -> None:
             model.cp.add_hint(literal, cores == {s for s in placement if s is not None})
 
 
-def _run(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
+def run_cp_sat(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
     """Run CP-SAT until done or stopped; 'OPTIMAL', 'FEASIBLE', 'INFEASIBLE' or 'UNKNOWN'."""
     from ortools.sat.python import cp_model
 
@@ -279,22 +284,26 @@ def _refuse_disagreement(setting: Setting, found: float, evaluation: Evaluation,
 
 def _clashes(problem: Problem, stop: Stop, seed: int) -> tuple[Clash, ...]:
     values = limits_of(problem)
+    setting = Setting.of(problem, frozenset())
+    combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
+    all_combinations = combinations.within(math.inf, frozenset(), stop) or ()
+    samples = [each.evaluation for each in _shortest_paths(setting, combinations, all_combinations)]
 
     def part(kept: frozenset[Limit]) -> CpProblem | None:
-        """The problem with some limits only; None where no placement can keep them."""
-        setting = Setting.of(problem, kept)
-        combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
-        if combinations.within(math.inf, kept, stop) == ():
+        """The problem with some limits only; None where it is plain that nothing keeps them."""
+        if not combinations.memory_can_do(kept) or combinations.within(math.inf, kept, stop) == ():
             return None
         model = CpProblem(problem, setting.choices, setting.parts)
         model.keep(kept, values)
         return model
 
     def feasible(kept: frozenset[Limit]) -> bool | None:
+        if any(keeps(evaluation, kept) for evaluation in samples):
+            return True
         model = part(kept)
         if model is None:
             return False
-        status = _run(model, stop, seed)[1]
+        status = run_cp_sat(model, stop, seed)[1]
         return None if status == "UNKNOWN" else status != "INFEASIBLE"
 
     def smallest(limit: Limit, others: frozenset[Limit]) -> float | None:
@@ -303,7 +312,7 @@ def _clashes(problem: Problem, stop: Stop, seed: int) -> tuple[Clash, ...]:
             return None
         figure, unit = model.figure(limit)
         model.cp.minimize(figure)
-        solver, status = _run(model, stop, seed)
+        solver, status = run_cp_sat(model, stop, seed)
         return solver.objective_value * unit if status == "OPTIMAL" else None
 
     return find_clashes(problem, feasible, smallest, stop)
