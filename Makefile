@@ -42,7 +42,8 @@ format: $(DEV_STAMP)  ## apply the formatter and the safe fixes
 	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)  ## run the benchmarks whose outputs are committed under docs/results
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; \
+		$(BIN)/python $$script --output docs/results/$$(basename $$script .py).md || exit 1; done
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist demo-output *.egg-info
