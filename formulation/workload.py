@@ -101,3 +101,13 @@ class Stream(BaseModel):
     def rate_hz(self) -> float:
         """Mean requests a second."""
         return self.arrival.rate_hz
+
+    def at_rate(self, rate_hz: float) -> Stream:
+        """Copy with another mean rate; a trace becomes random arrivals. Deadlines stay as hard or soft as they were."""
+        if rate_hz == self.rate_hz:
+            return self
+        if isinstance(self.arrival, Periodic):
+            arrival = Periodic(period_us=1e6 / rate_hz, phase_us=self.arrival.phase_us)
+        else:
+            arrival = Poisson(rate_hz=rate_hz)
+        return self.model_copy(update={"arrival": arrival, "percentile": 1.0 if self.is_hard else self.percentile})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 
-from ..formulation import Plan, Scenario
+from ..formulation import Plan, PlanError, Problem, Scenario
 from ..profiles import Profile, ProfileSettings, local_platform, profile_models, resolve_model
 from ..runtime_bridge import (
     DEFAULT_SESSIONS,
@@ -17,13 +16,14 @@ from ..runtime_bridge import (
     RunReport,
     SetUp,
     compare,
-    core_hog,
+    prepare_plan,
     run_scenario,
 )
 from ..solvers import Solution
 from .case import Case
 from .commands.run import record_data
 from .facade import candidates
+from .facade import plan as solve
 from .fronts import front_problem, front_table, solve_front
 from .outcome import evaluation_data, exit_without_plan, solution_data
 from .output import Output
@@ -47,7 +47,9 @@ from .units import percent
 FILES = ("scenario.yaml", "profile.json", "plan.json", "run.json", "report.html")
 PLAN_LIMIT_S = 15.0
 ROUNDS, ROUND_S = 3, 4.0
-CALM_S, DRIFT_S = 4.0, 12.0
+CALM_S, DRIFT_S = 4.0, 14.0
+QUIET, RUSH = 0.6, 1.4
+"""Rates before and after the drift, times the scenario's."""
 NOISY = 0.05
 """Share of the machine taken by others above which the comparison says so."""
 
@@ -86,8 +88,8 @@ def run_demo(folder: Path, output: Output, seed: int = 0) -> None:
 
     output.show("", "4. Comparison: the same requests for every set-up, in turns")
     comparison = _compare(case, solution.plan, output, seed)
-    output.show("", f"5. Drift: another process takes core {_hogged_core(case)} after {CALM_S:.0f} s")
-    drift = _drift(case, solution.plan, output, seed)
+    output.show("", f"5. Drift: a quiet hour ends after {CALM_S:.0f} s")
+    drift = _drift(case, output, seed)
     record = _record(case, comparison, drift, seed)
     record.save(written["run.json"])
     write_report(contents_of(case, solution.plan, solution.evaluation, run=record), written["report.html"])
@@ -114,28 +116,30 @@ def _compare(case: Case, plan: Plan, output: Output, seed: int) -> Comparison:
         )
 
 
-def _drift(case: Case, plan: Plan, output: Output, seed: int) -> RunReport:
-    """Serve the scenario while another process takes a core for good."""
-    phases = (Phase(case.problem.streams, CALM_S), Phase(case.problem.streams, DRIFT_S))
-    with ExitStack() as taken:
+def _drift(case: Case, output: Output, seed: int) -> RunReport:
+    """Serve a quiet hour by a plan made for it, until every rate rises at once."""
+    quiet, rush = (_at_rates(case.problem, factor) for factor in (QUIET, RUSH))
+    plan = solve(quiet, time_limit_s=PLAN_LIMIT_S, seed=seed).plan
+    if plan is None:
+        raise PlanError("quiet hour", expected="a plan", got="none", remedy="Use a machine with more cores.")
+    output.show(f"   planned for the quiet hour: policy {plan.solver.policy}")
+    prepare_plan(quiet, plan, case.files)
+    return run_scenario(
+        quiet,
+        plan,
+        case.files,
+        (Phase(quiet.streams, CALM_S), Phase(rush.streams, DRIFT_S)),
+        seed=seed,
+        on_decision=lambda d: output.note(
+            f"   {d.action}: {'; '.join(map(str, d.drifts))}; {d.reason}; solved in {d.solve_s:.1f} s, "
+            f"sessions opened in {d.swap_s:.1f} s"
+        ),
+    )
 
-        def on_phase(number: int, _: Phase) -> None:
-            if number == 1:
-                taken.enter_context(core_hog(_hogged_core(case)))
 
-        return run_scenario(
-            case.problem,
-            plan,
-            case.files,
-            phases,
-            seed=seed,
-            on_phase=on_phase,
-            on_decision=lambda d: output.note(f"   {d.action}: {'; '.join(map(str, d.drifts))}; {d.reason}"),
-        )
-
-
-def _hogged_core(case: Case) -> int:
-    return case.problem.platform.processors[0].cores[-1]
+def _at_rates(problem: Problem, factor: float) -> Problem:
+    """The problem with every rate multiplied."""
+    return problem.replace(streams=tuple(stream.at_rate(stream.rate_hz * factor) for stream in problem.streams))
 
 
 def _record(case: Case, comparison: Comparison, drift: RunReport, seed: int) -> RunRecord:
@@ -147,8 +151,8 @@ def _record(case: Case, comparison: Comparison, drift: RunReport, seed: int) -> 
         )
     drifting = setup_of_run(
         drift,
-        f"another process takes core {_hogged_core(case)}",
-        f"the plan, re-planned live; from {CALM_S:.0f} s on a foreign process spins on one core",
+        "from a quiet hour to the rush",
+        f"a plan for {QUIET:g} times the rates, re-planned live; from {CALM_S:.0f} s on {RUSH:g} times the rates",
         "drift",
     )
     return RunRecord(

@@ -18,8 +18,9 @@ from .drift import Assumptions
 from .replan import Replan, replan
 from .sessions import prepare_segments
 
-NICENESS = 10
-"""Priority of the process: about a tenth of a core's time while everything else is busy."""
+NICENESS = 5
+"""Priority of the process: about a quarter of a core's time while everything else is busy. Lower, and an overloaded device
+would wait long for the plan that relieves it."""
 
 
 class Planner:

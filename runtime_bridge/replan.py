@@ -10,12 +10,9 @@ import numpy as np
 from ..formulation import (
     EdgePlanError,
     Evaluation,
-    Periodic,
     Plan,
-    Poisson,
     Problem,
     Provenance,
-    Stream,
     evaluate,
 )
 from ..solvers import Candidate, Judgement, by_simulation, judge
@@ -120,7 +117,9 @@ def _adapted(problem: Problem, seen: Assumptions) -> Problem:
         observed = {c: f for (m, c), f in seen.slowdown.items() if m == model.name}
         usual = float(np.median(list(observed.values()))) if observed else 1.0
         factors.append([observed.get(c.name, usual) for c in model.costs.configurations])
-    streams = tuple(_at_rate(stream, seen.rate_hz.get(stream.model, stream.rate_hz)) for stream in problem.streams)
+    # a stream that fell silent keeps its model planned
+    rates = [max(seen.rate_hz.get(stream.model, stream.rate_hz), 1e-3) for stream in problem.streams]
+    streams = tuple(stream.at_rate(rate) for stream, rate in zip(problem.streams, rates, strict=True))
     return _corrected(problem, factors).replace(streams=streams)
 
 
@@ -132,17 +131,6 @@ def _corrected(problem: Problem, factors: list[list[float]]) -> Problem:
         costs = model.costs.corrected(model_factors, Provenance.model_validate(source)) if changed else model.costs
         models.append(replace(model, costs=costs))
     return problem.replace(models=tuple(models))
-
-
-def _at_rate(stream: Stream, rate_hz: float) -> Stream:
-    if rate_hz == stream.rate_hz:
-        return stream
-    rate_hz = max(rate_hz, 1e-3)  # a stream that fell silent keeps its model planned
-    if isinstance(stream.arrival, Periodic):
-        arrival = Periodic(period_us=1e6 / rate_hz, phase_us=stream.arrival.phase_us)
-    else:
-        arrival = Poisson(rate_hz=rate_hz)
-    return stream.model_copy(update={"arrival": arrival, "percentile": 1.0 if stream.is_hard else stream.percentile})
 
 
 def _views(problem: Problem, taken: frozenset[int]) -> Iterator[list[tuple[str, Problem]]]:

@@ -13,7 +13,6 @@ import numpy as np
 from ..formulation import Evaluation, InferenceError, Plan, PlanError, Problem, ScoredSegment, capped, evaluate
 from .clock import now_us
 from .executor import Executor
-from .footprint import release_free_memory
 from .observer import Observer
 from .pipeline import Pipeline
 from .records import RequestRecord
@@ -208,7 +207,6 @@ class LiveRuntime:
             for pipeline in pipelines.values():
                 self._pool.release(pipeline)
             raise
-        release_free_memory()  # opening leaves more behind than serving needs
         deadlines = {}
         for model in problem.models:
             stream = self.problem.stream_of.get(model.name)

@@ -22,6 +22,7 @@ from ..formulation import (
     evaluate,
 )
 from ..profiles import Backend, SegmentStore, Session, open_backend
+from .footprint import release_free_memory
 from .pipeline import Pipeline
 
 _Key = tuple[str, int, int, Configuration, tuple[int, ...]]
@@ -87,6 +88,7 @@ class SessionPool:
                 files = self._stores[model.name].segment(planned.start, planned.stop, planned.configuration.batch)
                 session = self._backends[backend].open(files, planned.configuration, planned.cores)
                 entry = self._open[key] = _Entry(session)
+                release_free_memory()  # opening leaves more behind than serving needs, and the next one adds to it
             entry.users += 1
             return entry.session
 

@@ -87,6 +87,18 @@ def test_a_trace_that_runs_backwards_is_refused(tmp_path: Path) -> None:
         Scenario.load(write(tmp_path / "s.yaml", text))
 
 
+def test_another_rate_keeps_the_kind_of_deadline(tmp_path: Path) -> None:
+    text = SCENARIO.replace("{kind: poisson, rate_hz: 3}", "{kind: trace, times_us: [0, 500000, 1000000]}")
+    steady, bursty = Scenario.load(write(tmp_path / "s.yaml", SCENARIO)).streams
+    trace = Scenario.load(write(tmp_path / "t.yaml", text.replace(", percentile: 0.99", ""))).streams[1]
+    for stream in (steady, bursty, trace):
+        faster = stream.at_rate(2 * stream.rate_hz)
+        assert faster.rate_hz == pytest.approx(2 * stream.rate_hz)
+        assert faster.is_hard == stream.is_hard
+        assert faster.deadline_us == stream.deadline_us
+    assert steady.at_rate(20.0) is steady
+
+
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     a_plan().save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == a_plan()
