@@ -118,7 +118,7 @@ def main() -> None:
         profile = Profile.load(arguments.profile)
     else:
         path = arguments.profile or Path(tempfile.mkdtemp()) / "profile.json"
-        profile = profile_models(files, local_platform(), ProfileSettings(seed=arguments.seed), path)
+        profile = profile_models(files, local_platform(), ProfileSettings(quick=True, seed=arguments.seed), path)
 
     table, plans = [], []
     for load in arguments.loads:
