@@ -19,7 +19,7 @@ from statistics import median
 from edgeplan.formulation import Limits, Problem
 from edgeplan.solvers import Solution, TimeLimit, hypervolume, limits_of, solve
 from edgeplan.solvers.cp_model_builder import CpProblem
-from edgeplan.solvers.cp_sat import run_cp_sat
+from edgeplan.solvers.cp_run import run_cp_sat
 from edgeplan.solvers.cp_setting import Setting
 from edgeplan.solvers.nsga2 import Nsga2, Seeding
 from edgeplan.solvers.plan_count import plan_count

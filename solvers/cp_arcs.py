@@ -83,10 +83,11 @@ def arcs_of(chain: Chain, longest_us: float = np.inf) -> tuple[Arc, ...]:
     a gang fills, so it can replace a gang; a gang can only replace a gang of its size.
     """
     through_us = _fastest_through(chain)
+    undominated = _undominated(chain)
     arcs: list[Arc] = []
     for a in range(chain.n_units):
         for b in range(a + 1, chain.n_units + 1):
-            for c in _undominated(chain, a, b):
+            for c in np.flatnonzero(undominated[a, b]).tolist():
                 m = int(chain.memory[c])
                 run = ticks(float(chain.latency_us[a, b, c]))
                 for before in range(len(chain.memories) if a else 1):
@@ -111,23 +112,19 @@ def arcs_of(chain: Chain, longest_us: float = np.inf) -> tuple[Arc, ...]:
     return tuple(arcs)
 
 
-def _undominated(chain: Chain, a: int, b: int) -> list[int]:
-    figures = np.column_stack(
-        [chain.latency_us[a, b], chain.threads, chain.resident_bytes[a, b], chain.transient_bytes[a, b]]
-    )
-    kept: list[int] = []
-    for c in np.lexsort(figures.T[::-1]):
-        if not np.isfinite(figures[c, 0]):
-            continue
-        replaced = any(
-            chain.configurations[k].processor == chain.configurations[c].processor
-            and chain.threads[k] in (1, chain.threads[c])
-            and np.all(figures[k] <= figures[c])
-            for k in kept
-        )
-        if not replaced:
-            kept.append(int(c))
-    return sorted(kept)
+def _undominated(chain: Chain) -> NDArray[np.bool_]:
+    """Which configurations of every segment no other one replaces, shape (K + 1, K + 1, C); of equals the first."""
+    figures = (chain.latency_us, chain.resident_bytes, chain.transient_bytes)
+    kept = np.isfinite(chain.latency_us)
+    for c, configuration in enumerate(chain.configurations):
+        for k, other in enumerate(chain.configurations):
+            if k == c or other.processor != configuration.processor or other.threads not in (1, configuration.threads):
+                continue
+            replaced = np.logical_and.reduce([figure[:, :, k] <= figure[:, :, c] for figure in figures])
+            if k > c and other.threads == configuration.threads:
+                replaced &= np.logical_or.reduce([figure[:, :, k] < figure[:, :, c] for figure in figures])
+            kept[:, :, c] &= ~replaced
+    return kept
 
 
 def _fastest_through(chain: Chain) -> NDArray[np.float64]:

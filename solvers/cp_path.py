@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .chain import Chain
 from .core_sets import CoreSet, Placement
 from .cp_arcs import Arc
@@ -41,6 +43,8 @@ class ModelPath:
         self.name = chain.model.name
         self.arcs = tuple(arcs)
         self.placements = tuple(placements)
+        self._starts = np.array([arc.a for arc in arcs])
+        self._ends = np.array([arc.b for arc in arcs])
         self.taken = [cp.new_bool_var(f"{self.name} [{arc.a}, {arc.b}) {arc.configuration}") for arc in arcs]
         self.placed = [cp.new_bool_var(f"{self.name} on {set(placement)}") for placement in placements]
         self._add_path()
@@ -69,8 +73,8 @@ class ModelPath:
         for c in configurations:
             able = [z for z, placement in zip(self.placed, self.placements, strict=True) if placement[c] is not None]
             if len(able) < len(self.placed):
-                for covering, _ in self._covering(lambda arc, c=c: int(arc.configuration == c)):
-                    self._cp.add(sum(covering) <= sum(able))
+                for covering in self._covering(lambda arc, c=c: int(arc.configuration == c)):
+                    self._cp.add(covering <= sum(able))
 
     def total(self, figure: Callable[[Arc], int]) -> cp_model.LinearExpr:
         """Sum of a figure over the arcs taken."""
@@ -88,8 +92,8 @@ class ModelPath:
         highest = max((figure(arc) for arc in self.arcs), default=0)
         variable = self._cp.new_int_var(0, highest, name)
         if highest > 0:
-            for literals, values in self._covering(figure):
-                self._cp.add(variable >= sum(value * x for value, x in zip(values, literals, strict=True)))
+            for covering in self._covering(figure):
+                self._cp.add(variable >= covering)
         return variable
 
     @cached_property
@@ -131,15 +135,20 @@ class ModelPath:
                 found.setdefault(cores, []).append(literal)
         return found
 
-    def _covering(self, figure: Callable[[Arc], int]) -> list[tuple[list[cp_model.IntVar], list[int]]]:
-        """For each unit the literals of arcs that cover it and count, and their figures; equal lists only once."""
-        values = [figure(arc) for arc in self.arcs]
+    def _covering(self, figure: Callable[[Arc], int]) -> list[cp_model.LinearExpr]:
+        """For each unit the sum of a figure over the arcs taken that cover it; equal sums only once."""
+        from ortools.sat.python import cp_model
+
+        values = np.array([figure(arc) for arc in self.arcs], dtype=np.int64)
         groups: dict[tuple[int, ...], None] = {}
         for unit in range(self.chain.n_units):
-            covering = tuple(k for k, arc in enumerate(self.arcs) if arc.a <= unit < arc.b and values[k])
-            if covering:
-                groups.setdefault(covering)
-        return [([self.taken[k] for k in covering], [values[k] for k in covering]) for covering in groups]
+            covering = np.flatnonzero((self._starts <= unit) & (self._ends > unit) & (values != 0))
+            if len(covering):
+                groups.setdefault(tuple(covering.tolist()))
+        return [
+            cp_model.LinearExpr.weighted_sum([self.taken[k] for k in covering], [int(values[k]) for k in covering])
+            for covering in groups
+        ]
 
 
 def longest_way(n_units: int, arcs: Sequence[Arc], figure: Callable[[Arc], int]) -> int:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..formulation import Evaluation, ModelPlan, Plan, Problem, capped, evaluate
-from .assemble import Choice, model_plan, plan_of
-from .clashes import find_clashes
-from .core_sets import Placement
-from .cp_arcs import Arc
+from ..formulation import Evaluation, Plan, Problem, capped, evaluate
+from .assemble import plan_of
+from .cp_clashes import cp_clashes
 from .cp_combinations import Combination, Combinations
-from .cp_model_builder import CpProblem, ModelChoices
-from .cp_path import ModelPath
+from .cp_model_builder import CpProblem
+from .cp_run import run_cp_sat
 from .cp_setting import Setting
+from .cp_start import Incumbent, model_plan_of, shortest_paths
 from .features import Features
 from .greedy import greedy_plan
-from .limits import Limit, keeps, limits_of
-from .solution import Clash, Solution
+from .limits import Limit, limits_of
+from .solution import Solution
 from .stop import Share, Stop
 from .verify import SolverBugError
 
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 _STATED_COMBINATIONS = 2_000
 """Most combinations whose bounds are stated to CP-SAT."""
-
-_STARTING_COMBINATIONS = 30
-"""Combinations whose shortest paths are tried as plans to start from."""
 
 _PRICED_STARTS = 5
 """Combinations tried as plans at each step of pricing memory."""
@@ -42,16 +37,6 @@ _PRICING_SHARE = 0.25
 
 _GREEDY_SHARE = 0.2
 """Share of the time that the greedy start may take."""
-
-_WORKERS = 1
-"""One worker: the same seed gives the same plan on every machine. Several, interleaved, are no faster here, and
-OR-Tools 9.15 aborts the process ("Check failed: heuristics.fixed_search") where one ends a search that others load."""
-
-
-@dataclass(frozen=True)
-class _Incumbent:
-    plan: Plan
-    evaluation: Evaluation
 
 
 class CpSat:
@@ -78,7 +63,7 @@ class CpSat:
         combinations, found, best = self._start(setting, limits, stop)
         if best is None and found != ():
             greedy = greedy_plan(problem, Share(stop, _GREEDY_SHARE))
-            best = _Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
+            best = Incumbent(*greedy) if greedy is not None and greedy[1].feasible else None
         bound = combinations.floor()
         if found is not None:
             found = tuple(c for c in found if c.bound <= _most(setting, best))
@@ -86,6 +71,8 @@ class CpSat:
                 return self._without_better(setting, best, stop, seed)
             bound = found[0].bound
             setting = replace(setting, choices=combinations.pruned(found, _most(setting, best)))
+        if stop():
+            return self._answer(setting, best, bound, optimal=False)
         thinned = setting.thinned()
         complete, setting = thinned is setting, thinned
         model = CpProblem(problem, setting.choices, setting.parts)
@@ -104,7 +91,7 @@ class CpSat:
             bound = max(bound, solver.best_objective_bound)
         return self._answer(setting, best, bound, optimal=complete and status == "OPTIMAL")
 
-    def _answer(self, setting: Setting, best: _Incumbent | None, bound: float, optimal: bool) -> Solution:
+    def _answer(self, setting: Setting, best: Incumbent | None, bound: float, optimal: bool) -> Solution:
         if best is None:
             return Solution("timeout", self.name)
         objective = best.evaluation.objective
@@ -112,15 +99,15 @@ class CpSat:
         status = "optimal" if optimal else "feasible"
         return Solution(status, self.name, plan=best.plan, objective=objective, bound=true_bound)
 
-    def _without_better(self, setting: Setting, best: _Incumbent | None, stop: Stop, seed: int) -> Solution:
+    def _without_better(self, setting: Setting, best: Incumbent | None, stop: Stop, seed: int) -> Solution:
         """Nothing is left that could be better than the plan in hand, or that could be a plan at all."""
         if best is not None:
             return self._answer(setting, best, _most(setting, best), optimal=True)
-        return Solution("infeasible", self.name, clashes=_clashes(setting.problem, stop, seed))
+        return Solution("infeasible", self.name, clashes=cp_clashes(setting.problem, stop, seed))
 
     def _start(
         self, setting: Setting, limits: frozenset[Limit], stop: Stop
-    ) -> tuple[Combinations, tuple[Combination, ...] | None, _Incumbent | None]:
+    ) -> tuple[Combinations, tuple[Combination, ...] | None, Incumbent | None]:
         """Combinations with the best bounds found, and the best plan among their shortest paths.
 
         Where these exceed a limit on memory, memory is priced, in steps towards the limit whose length is the distance
@@ -154,29 +141,17 @@ class CpSat:
         setting: Setting,
         combinations: Combinations,
         found: Sequence[Combination],
-        best: _Incumbent | None,
-    ) -> _Incumbent | None:
+        best: Incumbent | None,
+    ) -> Incumbent | None:
         """The best of a plan in hand and the shortest paths of the combinations with the best bounds."""
-        for other in _shortest_paths(setting, combinations, found):
+        for other in shortest_paths(setting, combinations, found):
             feasible = other.evaluation.feasible
             if feasible and (best is None or other.evaluation.objective < best.evaluation.objective):
                 best = other
         return best
 
 
-def _shortest_paths(setting: Setting, combinations: Combinations, found: Sequence[Combination]) -> Iterator[_Incumbent]:
-    """Scored plans of the shortest paths of the combinations with the best bounds, whatever limits they break."""
-    for combination in found[:_STARTING_COMBINATIONS]:
-        ways = combinations.ways(combination)
-        parts = {
-            name: _model_plan(of, ways[name], of.placements[q])
-            for (name, of), q in zip(setting.choices.items(), combination.placements, strict=True)
-        }
-        plan = plan_of(setting.problem, parts, CpSat.name)
-        yield _Incumbent(plan, evaluate(setting.problem, plan))
-
-
-def _most(setting: Setting, best: _Incumbent | None) -> float:
+def _most(setting: Setting, best: Incumbent | None) -> float:
     return math.inf if best is None else setting.most(best.evaluation.objective)
 
 
@@ -213,56 +188,14 @@ def _hint(model: CpProblem, plan: Plan) -> None:
             model.cp.add_hint(literal, cores == {s for s in placement if s is not None})
 
 
-def run_cp_sat(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
-    """Run CP-SAT until done or stopped; 'OPTIMAL', 'FEASIBLE', 'INFEASIBLE' or 'UNKNOWN'."""
-    from ortools.sat.python import cp_model
-
-    solver = cp_model.CpSolver()
-    if stop():
-        return solver, "UNKNOWN"
-    solver.parameters.max_time_in_seconds = stop.remaining_s
-    solver.parameters.random_seed = seed
-    solver.parameters.num_workers = _WORKERS
-    # Presolve of OR-Tools 9.15 compares linear constraints with each other and then removes feasible plans: it called
-    # 1 in 20 of our small problems infeasible or gave them a worse optimum. No work allowed there, no harm done.
-    solver.parameters.presolve_inclusion_work_limit = 0
-    ended = threading.Event()
-
-    def watch() -> None:
-        # A cancellation is not a time limit, so somebody has to look.
-        while not ended.wait(0.1):
-            if stop():
-                solver.stop_search()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    status = solver.status_name(solver.solve(model.cp))
-    ended.set()
-    watcher.join()
-    if status == "MODEL_INVALID":
-        raise SolverBugError(f"CP-SAT refuses the model: {model.cp.validate()}")
-    return solver, status
-
-
-def _extracted(model: CpProblem, solver: cp_model.CpSolver) -> _Incumbent:
+def _extracted(model: CpProblem, solver: cp_model.CpSolver) -> Incumbent:
     parts = {}
     for name, path in model.paths.items():
         taken = [arc for arc, literal in zip(path.arcs, path.taken, strict=True) if solver.boolean_value(literal)]
         (placement,) = (p for p, z in zip(path.placements, path.placed, strict=True) if solver.boolean_value(z))
-        parts[name] = _model_plan(path, taken, placement)
+        parts[name] = model_plan_of(path, taken, placement)
     plan = plan_of(model.problem, parts, CpSat.name)
-    return _Incumbent(plan, evaluate(model.problem, plan))
-
-
-def _model_plan(of: ModelChoices | ModelPath, way: Sequence[Arc], placement: Placement) -> ModelPlan:
-    chain, choices = of.chain, []
-    for arc in sorted(way, key=lambda arc: arc.a):
-        cores = placement[arc.configuration]
-        if cores is None:
-            raise SolverBugError(f"a segment of {chain.model.name!r} is where its placement has no cores")
-        at = chain.positions
-        choices.append(Choice(at[arc.a], at[arc.b], chain.configurations[arc.configuration], cores))
-    return model_plan(chain.model, choices)
+    return Incumbent(plan, evaluate(model.problem, plan))
 
 
 def _refuse_disagreement(setting: Setting, found: float, evaluation: Evaluation, status: str) -> None:
@@ -280,39 +213,3 @@ def _refuse_disagreement(setting: Setting, found: float, evaluation: Evaluation,
     value = found * setting.unit
     if value < low or (status == "OPTIMAL" and value > high):
         raise SolverBugError(f"CP-SAT's objective is {value}, but the evaluator says {objective}")
-
-
-def _clashes(problem: Problem, stop: Stop, seed: int) -> tuple[Clash, ...]:
-    values = limits_of(problem)
-    setting = Setting.of(problem, frozenset())
-    combinations = Combinations(problem, setting.choices, setting.weights, setting.parts)
-    all_combinations = combinations.within(math.inf, frozenset(), stop) or ()
-    samples = [each.evaluation for each in _shortest_paths(setting, combinations, all_combinations)]
-
-    def part(kept: frozenset[Limit]) -> CpProblem | None:
-        """The problem with some limits only; None where it is plain that nothing keeps them."""
-        if not combinations.memory_can_do(kept) or combinations.within(math.inf, kept, stop) == ():
-            return None
-        model = CpProblem(problem, setting.choices, setting.parts)
-        model.keep(kept, values)
-        return model
-
-    def feasible(kept: frozenset[Limit]) -> bool | None:
-        if any(keeps(evaluation, kept) for evaluation in samples):
-            return True
-        model = part(kept)
-        if model is None:
-            return False
-        status = run_cp_sat(model, stop, seed)[1]
-        return None if status == "UNKNOWN" else status != "INFEASIBLE"
-
-    def smallest(limit: Limit, others: frozenset[Limit]) -> float | None:
-        model = part(others)
-        if model is None:
-            return None
-        figure, unit = model.figure(limit)
-        model.cp.minimize(figure)
-        solver, status = run_cp_sat(model, stop, seed)
-        return solver.objective_value * unit if status == "OPTIMAL" else None
-
-    return find_clashes(problem, feasible, smallest, stop)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formulation import Plan, Problem
+from ..formulation import Plan, Problem, Status
 from .assemble import Choice, model_plan, plan_of
 from .clashes import find_clashes
 from .features import Features
@@ -17,7 +17,7 @@ from .label_space import LabelSpace
 from .limits import Limit, limits_of
 from .pareto import non_dominated
 from .shortest_path import sampled_paths
-from .solution import FrontPoint, Solution
+from .solution import Clash, FrontPoint, Solution
 from .stop import Stop
 
 
@@ -61,28 +61,31 @@ class DynamicProgram:
         if labels is None:
             if not good:
                 return Solution("timeout", self.name)
-            return (self._front if front else self._fastest)(space, good, "feasible", fastest_us)
+            return self._front(space, good, "feasible", fastest_us) if front else self._fastest(space, good, fastest_us)
         if not len(labels.values):
             return Solution("infeasible", self.name, clashes=_clashes(space, stop))
-        found = [_Way(label, labels.choices(k)) for k, label in enumerate(labels.values)]
-        best_us = float(labels.values[:, 0].min())
-        return (self._front if front else self._fastest)(space, found, "optimal", best_us)
+        figures = np.column_stack([labels.values[:, 0], space.memory_bytes(labels.values)])
+        kept = non_dominated(figures)[: None if front else 1]
+        found = [_Way(labels.values[k], labels.choices(int(k))) for k in kept]
+        best_us = float(found[0].label[0])
+        if front:
+            return self._front(space, found, "optimal", best_us)
+        return self._single(space, found[0], "optimal", best_us)
 
-    def _fastest(self, space: LabelSpace, ways: Sequence[_Way], status: str, bound_us: float) -> Solution:
-        best = min(ways, key=lambda way: (way.label[0], float(space.memory_bytes(way.label[None, :])[0])))
-        return self._single(space, best, status, bound_us)
+    def _fastest(self, space: LabelSpace, ways: Sequence[_Way], bound_us: float) -> Solution:
+        return self._single(space, min(ways, key=lambda way: way.label[0]), "feasible", bound_us)
 
-    def _single(self, space: LabelSpace, way: _Way, status: str, bound_us: float) -> Solution:
+    def _single(self, space: LabelSpace, way: _Way, status: Status, bound_us: float) -> Solution:
         weight = _weight(space.problem)
         return Solution(
-            "optimal" if status == "optimal" else "feasible",
+            status,
             self.name,
             plan=self._plan(space, way),
             objective=weight * float(way.label[0]),
             bound=weight * bound_us,
         )
 
-    def _front(self, space: LabelSpace, ways: Sequence[_Way], status: str, bound_us: float) -> Solution:
+    def _front(self, space: LabelSpace, ways: Sequence[_Way], status: Status, bound_us: float) -> Solution:
         values = np.array([way.label for way in ways])
         figures = np.column_stack([values[:, 0], space.memory_bytes(values)])
         points = tuple(
@@ -91,7 +94,7 @@ class DynamicProgram:
         )
         weight = _weight(space.problem)
         return Solution(
-            "optimal" if status == "optimal" else "feasible",
+            status,
             self.name,
             plan=points[0].plan,
             front=points,
@@ -109,7 +112,7 @@ def _weight(problem: Problem) -> float:
     return stream.weight if stream else 1.0
 
 
-def _clashes(space: LabelSpace, stop: Stop):
+def _clashes(space: LabelSpace, stop: Stop) -> tuple[Clash, ...]:
     def labels(kept: frozenset[Limit]) -> Labels | None:
         return label_setting(space, kept, stop)
 

@@ -59,7 +59,7 @@ def fastest_us(problem: Problem, model: Model) -> float:
 
 def greedy_plan(problem: Problem, stop: Stop) -> tuple[Plan, Evaluation] | None:
     """The plan that coordinate descent ends at, feasible or not; None where nothing runs."""
-    candidates = {model.name: candidate_plans(problem, model) for model in problem.models}
+    candidates = {model.name: candidate_plans(problem, model, stop) for model in problem.models}
     parts = {name: plans[0] for name, plans in candidates.items() if plans}
     if len(parts) < len(problem.models):
         return None
@@ -78,13 +78,18 @@ def greedy_plan(problem: Problem, stop: Stop) -> tuple[Plan, Evaluation] | None:
     return best
 
 
-def candidate_plans(problem: Problem, model: Model) -> list[ModelPlan]:
-    """Plans of one model worth trying: shortest ways on each placement, cut finely or not, lean in memory or not."""
+def candidate_plans(problem: Problem, model: Model, stop: Stop) -> list[ModelPlan]:
+    """Plans of one model worth trying: shortest ways on each placement, cut finely or not, lean in memory or not.
+
+    Where time runs out, at least the fastest way on the first placement.
+    """
     found: dict[ModelPlan, None] = {}
     chain = Chain.of(problem, model)
     # Wide placements first: they are the better start, and the ones to try where there are too many.
     offered = sorted(placements(problem, chain.configurations), key=_spread, reverse=True)
     for placement in offered[:_MOST_PLACEMENTS]:
+        if stop() and found:
+            break
         space = _placed(problem, chain, placement)
         fastest = shortest_path(space)
         if fastest is None:
@@ -93,7 +98,10 @@ def candidate_plans(problem: Problem, model: Model) -> list[ModelPlan]:
         cuts = np.arange(len(latency_us))
         neighbours = (cuts[None, :] - cuts[:, None] == 1)[:, :, None]
         per_byte = float(fastest[0][0]) / max(float(fastest[0][space.resident].sum()), 1.0)
+        found.setdefault(model_plan(model, fastest[1]))
         for share, weight in product(_LONGEST_SEGMENTS, _MEMORY_WEIGHTS):
+            if stop():
+                break
             allowed = neighbours | (latency_us <= share * fastest[0][0])
             path = shortest_path(space, weight * per_byte, allowed)
             if path is not None:
