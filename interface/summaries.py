@@ -202,6 +202,10 @@ def decisions_table(setup: Setup) -> Table:
     )
 
 
+LAST_S = 4.0
+"""End of a run that is shown by itself: by then what had piled up under the old plan should be served."""
+
+
 def drift_table(setup: Setup, drift_at_s: float) -> Table:
     """Before a drift, after it under the old plan, and under the plan that answered it."""
     later = [r for r in setup.requests if r.arrival_us >= drift_at_s * 1e6]
@@ -209,6 +213,7 @@ def drift_table(setup: Setup, drift_at_s: float) -> Table:
         ("before", [r for r in setup.requests if r.arrival_us < drift_at_s * 1e6]),
         ("drifted, old plan", [r for r in later if r.plan_version <= 0]),
         ("drifted, new plan", [r for r in later if r.plan_version > 0]),
+        (f"last {LAST_S:.0f} s", [r for r in later if r.arrival_us >= (setup.duration_s - LAST_S) * 1e6]),
     ]
     rows = []
     for name, requests in stages:

@@ -109,7 +109,7 @@ class Hysteresis:
         Time after a decision during which nothing is let through.
     """
 
-    def __init__(self, persistence: int = 2, rest_us: float = 3e6) -> None:
+    def __init__(self, persistence: int = 3, rest_us: float = 2e6) -> None:
         self.persistence = persistence
         self.rest_us = rest_us
         self._streak: dict[tuple[str, str], int] = {}
