@@ -19,8 +19,8 @@ from .replan import Replan, replan
 from .sessions import prepare_segments
 
 NICENESS = 5
-"""Priority of the process: about a quarter of a core's time while everything else is busy. Lower, and an overloaded device
-would wait long for the plan that relieves it."""
+"""Priority of the process: about a quarter of a core's time while everything else is busy. With less, an overloaded
+device would wait long for the plan that relieves it."""
 
 
 class Planner:

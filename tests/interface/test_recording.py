@@ -7,6 +7,7 @@ from edgeplan.formulation import Problem
 from edgeplan.interface.recording import predictions_of, record_of_run, setups_of_comparison
 from edgeplan.interface.run_record import RunRecord
 from edgeplan.interface.summaries import drift_table, prediction_lines
+from edgeplan.interface.table import Cell
 from edgeplan.runtime_bridge import (
     DEFAULT_SESSIONS,
     Arrivals,
@@ -67,7 +68,8 @@ def test_predictions_are_of_the_first_plan_and_know_what_was_fitted(report: RunR
 def test_drift_is_told_in_stages(report: RunReport, problem: Problem) -> None:
     setup = record_of_run(report, problem, "a scenario", seed=0).setups[0]
     table = drift_table(setup, drift_at_s=2.0)
-    assert len(table.rows) == 3
+    names = [row[0].text for row in table.rows if isinstance(row[0], Cell)]
+    assert names == ["before", "drifted, old plan", "drifted, new plan", "last 4 s"]
     assert "1 request lost" in table.note
 
 
