@@ -142,7 +142,10 @@ def _views(problem: Problem, taken: frozenset[int]) -> Iterator[list[tuple[str, 
         named = f"core {', '.join(str(core) for core in sorted(taken))}"
         without = _without_cores(problem, taken)
         problem = _shared_cores(problem, taken)
-        yield [(f"{named} shared", problem), *([(f"without {named}", without)] if without else [])]
+        # Shared first: workers are not held to single cores, so that what is left of a taken core is still of use.
+        yield [(f"{named} shared", problem)]
+        if without is not None:
+            yield [(f"without {named}", without)]
     else:
         yield [("", problem)]
     relaxed = problem.replace(
