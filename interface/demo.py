@@ -47,8 +47,8 @@ from .units import percent
 FILES = ("scenario.yaml", "profile.json", "plan.json", "run.json", "report.html")
 PLAN_LIMIT_S = 15.0
 ROUNDS, ROUND_S = 3, 4.0
-CALM_S, DRIFT_S = 4.0, 14.0
-QUIET, RUSH = 0.25, 1.3
+CALM_S, DRIFT_S = 4.0, 16.0
+QUIET, RUSH = 0.25, 1.15
 """Rates before and after the drift, times the scenario's."""
 NOISY = 0.05
 """Share of the machine taken by others above which the comparison says so."""
