@@ -69,6 +69,7 @@ class Model:
     graph: LayerGraph
     costs: CostTable
     sha256: str = ""
+    # None only until __post_init__ derives it from the graph, which a field's default cannot see.
     cuts: CutChain = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -179,7 +180,7 @@ def _receive(connection: Connection) -> tuple[list[RequestRecord], int]:
 
 def _serve(connection: Connection, set_up: SetUp, problem: Problem, files: Mapping[str, Path]) -> None:
     """Body of a set-up's process: open the sessions, then serve a round a message until the other end closes."""
-    import onnxruntime  # noqa: F401  (loaded first, so that its own size does not count as the sessions')
+    import_module("onnxruntime")  # loaded first, so that its own size does not count as the sessions'
 
     try:
         feeds = {name: sample_inputs(path) for name, path in files.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -41,23 +42,20 @@ class Pipeline:
     segments: tuple[ScoredSegment, ...]
     sessions: tuple[Session, ...]
 
-    def __post_init__(self) -> None:
-        last_reader: dict[str, int] = {}
-        for k, session in enumerate(self.sessions):
-            last_reader.update(dict.fromkeys(session.input_names, k))
+    @cached_property
+    def steps(self) -> Sequence[Step]:
+        """The segments as the dispatcher sees them."""
+        return tuple(Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in self.segments)
+
+    @cached_property
+    def _drops(self) -> tuple[tuple[str, ...], ...]:
+        """For each segment the tensors that nobody needs after it."""
+        last_reader = {name: k for k, session in enumerate(self.sessions) for name in session.input_names}
         kept = set(self.graph.outputs)
-        drops = tuple(
+        return tuple(
             tuple(t for t in session.input_names if last_reader[t] == k and t not in kept)
             for k, session in enumerate(self.sessions)
         )
-        steps = tuple(Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in self.segments)
-        object.__setattr__(self, "_drops", drops)
-        object.__setattr__(self, "_steps", steps)
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """The segments as the dispatcher sees them."""
-        return self._steps  # type: ignore[attr-defined]
 
     def check(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Refuse a request whose inputs are not the model's.
@@ -80,7 +78,7 @@ class Pipeline:
         """Run one segment on the calling thread: read its tensors, add what it writes, drop what nobody needs again."""
         session = self.sessions[index]
         tensors.update(session.run({name: tensors[name] for name in session.input_names}))
-        for name in self._drops[index]:  # type: ignore[attr-defined]
+        for name in self._drops[index]:
             tensors.pop(name, None)
 
     def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

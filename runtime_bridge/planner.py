@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -79,7 +80,7 @@ class Planner:
 
 def _serve(connection: Connection, problem: Problem, files: Mapping[str, Path]) -> None:
     os.nice(NICENESS)
-    import ortools.sat.python.cp_model  # noqa: F401  (loaded before the first question)
+    import_module("ortools.sat.python.cp_model")  # loaded before the first question
 
     while True:
         try:
