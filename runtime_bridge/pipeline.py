@@ -42,9 +42,13 @@ class Pipeline:
     segments: tuple[ScoredSegment, ...]
     sessions: tuple[Session, ...]
 
-    @cached_property
+    @property
     def steps(self) -> Sequence[Step]:
         """The segments as the dispatcher sees them."""
+        return self._steps
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
         return tuple(Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in self.segments)
 
     @cached_property
