@@ -29,8 +29,13 @@ from .evaluate import Evaluation as Evaluation
 from .evaluate import ModelEvaluation as ModelEvaluation
 from .evaluate import evaluate as evaluate
 from .evaluate import refuse_stale as refuse_stale
+from .evaluate_partition import Partition as Partition
+from .evaluate_partition import PartitionEvaluation as PartitionEvaluation
+from .evaluate_partition import evaluate_partition as evaluate_partition
 from .graph import Layer as Layer
 from .graph import LayerGraph as LayerGraph
+from .partition import PartitionObjective as PartitionObjective
+from .partition import PartitionProblem as PartitionProblem
 from .plan import ModelPlan as ModelPlan
 from .plan import Plan as Plan
 from .plan import PlannedSegment as PlannedSegment

@@ -1,8 +1,8 @@
 """Problem in, solution out: exact and heuristic planners behind one `solve`."""
 
+from .answer import Answer as Answer
 from .core_sets import families as families
 from .features import Features as Features
-from .features import unsupported as unsupported
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of

@@ -34,23 +34,22 @@ class Features:
     overlapping_segments: bool
     max_plans: int | None = None
 
-
-def unsupported(features: Features, problem: Problem) -> str | None:
-    """What a problem needs that a solver lacks, as a phrase, or None where the two fit."""
-    if problem.objective not in features.objectives:
-        return f"objective {problem.objective!r}"
-    if len(problem.models) > 1 and not features.several_models:
-        return f"{len(problem.models)} models together"
-    memories = {processor.memory for processor in problem.platform.processors}
-    if len(memories) > 1 and not features.several_memories:
-        return f"{len(memories)} memories"
-    if not features.overlapping_segments:
-        for model in problem.models:
-            reason = not_serial(problem, model)
-            if reason is not None:
-                return f"model {model.name!r}, whose segments need not run one after the other ({reason})"
-    if features.max_plans is not None:
-        count = plan_count(problem)
-        if count > features.max_plans:
-            return f"{count:.3g} conceivable plans, where {features.max_plans} is the most"
-    return None
+    def unsupported(self, problem: Problem) -> str | None:
+        """What a problem needs that the solver lacks, as a phrase, or None where the two fit."""
+        if problem.objective not in self.objectives:
+            return f"objective {problem.objective!r}"
+        if len(problem.models) > 1 and not self.several_models:
+            return f"{len(problem.models)} models together"
+        memories = {processor.memory for processor in problem.platform.processors}
+        if len(memories) > 1 and not self.several_memories:
+            return f"{len(memories)} memories"
+        if not self.overlapping_segments:
+            for model in problem.models:
+                reason = not_serial(problem, model)
+                if reason is not None:
+                    return f"model {model.name!r}, whose segments need not run one after the other ({reason})"
+        if self.max_plans is not None:
+            count = plan_count(problem)
+            if count > self.max_plans:
+                return f"{count:.3g} conceivable plans, where {self.max_plans} is the most"
+        return None

@@ -8,92 +8,124 @@ from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
-from ..formulation import Problem, UnsupportedError, capped
-from .features import Features, unsupported
-from .solution import Solution
+from ..formulation import PartitionProblem, Problem, UnsupportedError, capped
+from .answer import Answer
+from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
-from .verify import refuse_unrunnable, verified
 
-ENTRY_POINT_GROUP = "edgeplan.solvers"
-"""Entry points of this group name solver classes of other distributions."""
+if TYPE_CHECKING:
+    from .partition.solution import PartitionSolution
+    from .solution import Solution
+
+
+class Supports(Protocol):
+    """What a solver can do, as data; each class of problems has its own."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the solver proves optimality and infeasibility, given time."""
+        ...
+
+    def unsupported(self, problem: Any) -> str | None:
+        """What a problem needs that the solver lacks, as a phrase, or None where the two fit."""
+        ...
 
 
 @runtime_checkable
 class Solver(Protocol):
-    """A solver: problem in, solution out.
+    """A solver: problem in, answer out.
 
     Attributes
     ----------
     name : str
-    features : Features
+    features : Supports
         `solve` is only called with problems that these cover.
     """
 
     name: str
-    features: Features
 
-    def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
+    @property
+    def features(self) -> Supports:
+        """What it can do."""
+        ...
+
+    def solve(self, problem: Any, stop: Stop, seed: int) -> Answer:
         """Solve until done or stopped; an infeasible problem and running out of time are statuses.
 
-        Plans in the solution need a `SolverStamp` but not a true one: `edgeplan.solvers.solve` stamps them.
+        Plans in the answer need no true stamp: `edgeplan.solvers.solve` stamps them.
         """
         ...
 
 
-# In the order in which `auto` prefers them. Modules load on first use, so that listing solvers loads no library.
-_BUILT_IN = {
-    "dynamic_program": ("dynamic_program", "DynamicProgram"),
-    "cp_sat": ("cp_sat", "CpSat"),
-    "nsga2": ("nsga2", "Nsga2"),
-    "greedy": ("greedy", "Greedy"),
-    "brute_force": ("brute_force", "BruteForce"),
-}
+def available_methods(problem: type = Problem) -> tuple[str, ...]:
+    """Names that `solve` accepts for a class of problems: the built-in solvers, then those of other distributions."""
+    known = class_of(problem)
+    others = {e.name for e in entry_points(group=known.entry_point_group)}
+    return (*known.built_in, *sorted(others - set(known.built_in)))
 
 
-def available_methods() -> tuple[str, ...]:
-    """Names that `solve` accepts: the built-in solvers, then those of other distributions."""
-    return (*_BUILT_IN, *sorted({e.name for e in entry_points(group=ENTRY_POINT_GROUP)} - set(_BUILT_IN)))
-
-
-def solver(method: str) -> Solver:
+def solver(method: str, problem: type = Problem) -> Solver:
     """Make a solver by name, with its default settings.
+
+    Parameters
+    ----------
+    method : str
+    problem : type
+        Class of the problems it shall solve.
 
     Raises
     ------
     UnsupportedError
         There is none of that name.
     """
-    return _maker(method)()
+    return _maker(method, problem)()
 
 
-def _maker(method: str) -> Callable[[], Solver]:
-    if method in _BUILT_IN:
-        module, name = _BUILT_IN[method]
+def _maker(method: str, problem: type) -> Callable[[], Solver]:
+    known = class_of(problem)
+    if method in known.built_in:
+        module, name = known.built_in[method]
         return getattr(import_module(f".{module}", __package__), name)
-    for entry in entry_points(group=ENTRY_POINT_GROUP, name=method):
+    for entry in entry_points(group=known.entry_point_group, name=method):
         return entry.load()
     raise UnsupportedError(
         f"method {method!r}",
-        expected=f"'auto' or one of {', '.join(available_methods())}",
+        expected=f"'auto' or one of {', '.join(available_methods(problem))}",
         got="an unknown name",
         remedy="Choose one of these, or install the distribution that provides it.",
     )
 
 
+@overload
 def solve(
     problem: Problem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
-) -> Solution:
+) -> Solution: ...
+@overload
+def solve(
+    problem: PartitionProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> PartitionSolution: ...
+def solve(
+    problem: Problem | PartitionProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> Answer:
     """Solve a problem.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or PartitionProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -105,15 +137,15 @@ def solve(
 
     Returns
     -------
-    Solution
-        Every plan in it was scored by `evaluate` and keeps every limit.
+    Solution or PartitionSolution
+        Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises
     ------
     UnsupportedError
         The method is unknown, or does not support this problem; one that does is named.
-    CostError, PlatformError
-        No plan can run at all, whatever the limits.
+    EdgePlanError
+        Nothing can run at all, whatever the limits.
     SolverBugError
         The solver and the evaluator disagree.
     """
@@ -123,21 +155,24 @@ def solve(
         )
     began_s = time.monotonic()
     chosen = _chosen(problem, method)
-    refuse_unrunnable(problem)
+    checks = import_module(f".{class_of(type(problem)).checks}", __package__)
+    checks.refuse_unrunnable(problem)
     stop: Stop = TimeLimit(time_limit_s)
     if cancel is not None:
         stop = Cancellation(cancel, stop)
-    solution = verified(problem, chosen.solve(problem, stop, seed))
-    return replace(solution, seed=seed, runtime_s=time.monotonic() - began_s).stamped()
+    answer: Answer = checks.verified(problem, chosen.solve(problem, stop, seed))
+    return replace(answer, seed=seed, runtime_s=time.monotonic() - began_s).stamped()
 
 
-def _chosen(problem: Problem, method: str | Solver) -> Solver:
+def _chosen(problem: Any, method: str | Solver) -> Solver:
+    kind = type(problem)
+    known = class_of(kind)
     if method != "auto":
-        named = solver(method) if isinstance(method, str) else method
-        lack = unsupported(named.features, problem)
+        named = solver(method, kind) if isinstance(method, str) else method
+        lack = named.features.unsupported(problem)
         if lack is None:
             return named
-        fitting = [name for name in available_methods() if unsupported(solver(name).features, problem) is None]
+        fitting = [name for name in available_methods(kind) if solver(name, kind).features.unsupported(problem) is None]
         raise UnsupportedError(
             f"method {named.name!r}",
             expected="a problem that it supports",
@@ -145,9 +180,9 @@ def _chosen(problem: Problem, method: str | Solver) -> Solver:
             remedy=f"Use {capped(fitting)}." if fitting else "No solver supports this; offer other cuts or objectives.",
         )
     lacks = []
-    for name in _BUILT_IN:
-        candidate = solver(name)
-        lack = unsupported(candidate.features, problem)
+    for name in known.built_in:
+        candidate = solver(name, kind)
+        lack = candidate.features.unsupported(problem)
         if lack is None:
             return candidate
         lacks.append(f"{name}: {lack}")

@@ -1,10 +1,11 @@
-"""What a solver hands back. Typed fields only: what is not a field here is not part of an answer."""
+"""What a solver of planning problems hands back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..formulation import Evaluation, Plan, SolverStamp, Status
+from ..formulation import Evaluation, Plan, SolverStamp
+from .answer import Answer
 from .limits import Limit
 
 
@@ -49,48 +50,25 @@ class Clash:
 
 
 @dataclass(frozen=True)
-class Solution:
-    """Answer of a solver.
+class Solution(Answer):
+    """Answer to a planning problem.
 
     Attributes
     ----------
-    status : {'optimal', 'feasible', 'infeasible', 'timeout'}
-        ``feasible``: a plan that keeps every limit, its optimality not proven. ``timeout``: time ran out with no plan.
-    method : str
-        Name of the solver.
     plan : Plan or None
         For a front, its fastest point.
     evaluation : Evaluation or None
         Of `plan`, by the one evaluator.
     front : tuple of FrontPoint
         By growing latency; empty unless the objective is ``front``. ``optimal`` then means that it is complete.
-    objective : float or None
-        In the problem's own unit.
-    bound : float or None
-        No plan has a smaller objective; None where nothing is known.
     clashes : tuple of Clash
         For ``infeasible``: limits that clash.
-    seed : int
-    runtime_s : float
     """
 
-    status: Status
-    method: str
     plan: Plan | None = None
     evaluation: Evaluation | None = None
     front: tuple[FrontPoint, ...] = ()
-    objective: float | None = None
-    bound: float | None = None
     clashes: tuple[Clash, ...] = ()
-    seed: int = 0
-    runtime_s: float = 0.0
-
-    @property
-    def gap(self) -> float | None:
-        """Share of the objective that is not proven necessary, 0 when optimal; None where nothing is known."""
-        if self.objective is None or self.bound is None:
-            return None
-        return max(0.0, self.objective - self.bound) / abs(self.objective) if self.objective else 0.0
 
     def stamped(self) -> Solution:
         """Copy whose plans carry method, status, objective, bound and gap, so that a saved plan says what it is."""

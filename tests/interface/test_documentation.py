@@ -9,6 +9,8 @@ from edgeplan.formulation import Scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CLASSES = sorted((ROOT / "docs" / "problems").glob("*.md"))
+PAGES += CLASSES
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -21,6 +23,15 @@ def test_the_solver_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str
     front = eval(capsys.readouterr().out)
     assert len(front) > 1
     assert front == sorted(front)
+
+
+@pytest.mark.parametrize("page", CLASSES, ids=lambda page: page.name)
+def test_examples_of_problem_classes_run(page: Path) -> None:
+    examples = blocks(page, "python")
+    assert examples
+    names: dict[str, object] = {}
+    for example in examples:
+        exec(compile(example, str(page), "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

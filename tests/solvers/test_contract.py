@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 from edgeplan.formulation import Problem, evaluate
-from edgeplan.solvers import Solution, available_methods, solve, solver, unsupported
+from edgeplan.solvers import Solution, available_methods, solve, solver
 from edgeplan.solvers.testing import ProblemKind, random_problem
 
 KINDS = {
@@ -41,7 +41,7 @@ PAIRS = [
     pytest.param(method, kind, id=f"{method}-{kind}")
     for method in available_methods()
     for kind in KINDS
-    if unsupported(solver(method).features, problem_of(kind)) is None
+    if solver(method).features.unsupported(problem_of(kind)) is None
 ]
 
 
@@ -89,7 +89,7 @@ LARGE = {
 @pytest.mark.parametrize("method", ["dynamic_program", "cp_sat", "nsga2", "greedy"])
 def test_time_limits_are_kept_and_what_was_found_is_returned(method: str, kind: str) -> None:
     problem = random_problem(LARGE[kind], 1)
-    if unsupported(solver(method).features, problem) is not None:
+    if solver(method).features.unsupported(problem) is not None:
         pytest.skip("not supported")
     limit_s = 2.0
     began_s = time.monotonic()

@@ -1,0 +1,79 @@
+"""The classes of problems that `solve` takes, each with its solvers and its checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..formulation import PartitionProblem, Problem, UnsupportedError, capped
+
+
+@dataclass(frozen=True)
+class ProblemClass:
+    """A class of problems.
+
+    Attributes
+    ----------
+    problem : type
+        Its problems are instances of this.
+    checks : str
+        Module, below this package, with ``refuse_unrunnable(problem)`` and ``verified(problem, answer)``.
+    built_in : dict
+        Module and class of each solver by method name, in the order in which ``auto`` prefers them. Modules load on
+        first use, so that listing solvers loads no library.
+    entry_point_group : str
+        Entry points of this group name solver classes of other distributions.
+    """
+
+    problem: type
+    checks: str
+    built_in: dict[str, tuple[str, str]]
+    entry_point_group: str
+
+
+PROBLEM_CLASSES = (
+    ProblemClass(
+        Problem,
+        checks="verify",
+        built_in={
+            "dynamic_program": ("dynamic_program", "DynamicProgram"),
+            "cp_sat": ("cp_sat", "CpSat"),
+            "nsga2": ("nsga2", "Nsga2"),
+            "greedy": ("greedy", "Greedy"),
+            "brute_force": ("brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers",
+    ),
+    ProblemClass(
+        PartitionProblem,
+        checks="partition.verify",
+        built_in={
+            "ideals": ("partition.ideals", "IdealLattice"),
+            "portfolio": ("partition.portfolio", "Portfolio"),
+            "cp_sat": ("partition.cp_sat", "CpSat"),
+            "mip": ("partition.mip", "Mip"),
+            "local_search": ("partition.local_search", "LocalSearch"),
+            "greedy": ("partition.greedy", "Greedy"),
+            "brute_force": ("partition.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.partition",
+    ),
+)
+
+
+def class_of(problem: type) -> ProblemClass:
+    """Class that a type of problem belongs to.
+
+    Raises
+    ------
+    UnsupportedError
+        No solver takes such an object.
+    """
+    for known in PROBLEM_CLASSES:
+        if issubclass(problem, known.problem):
+            return known
+    raise UnsupportedError(
+        "problem",
+        expected=f"an instance of {capped(c.problem.__name__ for c in PROBLEM_CLASSES)}",
+        got=f"{problem.__name__}",
+        remedy="Build one of these from `edgeplan.formulation`.",
+    )
