@@ -95,8 +95,8 @@ def evaluate_partition(problem: PartitionProblem, partition: Partition) -> Parti
         violations.append(f"nodes of one colour are parted: {capped(problem.ids[i] for i in parted)}")
     loads = _loads(problem, partition)
     if problem.objective == "max-load":
-        if problem.contiguous and _has_cycle(device, problem.forward_edges):
-            violations.append("the devices are not contiguous: their graph over forward edges has a cycle")
+        if problem.contiguous and _has_cycle(first, problem.precedence):
+            violations.append("the devices are not contiguous: their graph over the forward edges has a cycle")
         objective = float(loads.max())
     else:
         finish = _finish(problem, partition)

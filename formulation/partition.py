@@ -41,7 +41,7 @@ class PartitionProblem:
     edges : ndarray of int, shape (m, 2)
         Indices of producer and consumer, sorted, each pair once.
     backward : ndarray of bool, shape (n,)
-        Nodes of a backward pass, whose edges do not count for contiguity.
+        Nodes of a backward pass; `precedence` says what they mean for contiguity.
     colour : ndarray of int, shape (n,)
         Nodes of one colour share a device. Every node has one; 0, 1, … in order of first use.
     n_accelerators, n_cpus : int
@@ -50,7 +50,7 @@ class PartitionProblem:
         Memory of each accelerator.
     objective : {'max-load', 'latency'}
     contiguous : bool
-        Whether the graph of devices over the forward edges must be acyclic, so that samples move one way. Under
+        Whether the graph of devices over `precedence` must be acyclic, so that samples move one way. Under
         ``latency`` every block must be contiguous in any case.
     blocks : int
         Under ``latency``: how many blocks, one after the other, each accelerator may run a sample in.
@@ -189,9 +189,20 @@ class PartitionProblem:
         return int(self.colour.max()) + 1
 
     @cached_property
-    def forward_edges(self) -> NDArray[np.int64]:
-        """Edges that count for contiguity, shape (m', 2)."""
-        return self.edges[~(self.backward[self.edges[:, 0]] | self.backward[self.edges[:, 1]])]
+    def precedence(self) -> NDArray[np.int64]:
+        """Pairs of colours whose order counts for contiguity, each once, shape (p, 2).
+
+        They come from edges between forward nodes. A colour of backward nodes only has no such edge; as in the
+        published program it stands for a forward node whose edges are the mirror image of the backward ones.
+        """
+        u, v = self.edges[:, 0], self.edges[:, 1]
+        back_u, back_v = self.backward[u], self.backward[v]
+        forward = self.colour[self.edges[~(back_u | back_v)]]
+        orphan = np.ones(self.n_colours, dtype=np.bool_)
+        orphan[self.colour[~self.backward]] = False
+        mirrored = back_u & back_v & (orphan[self.colour[u]] | orphan[self.colour[v]])
+        pairs = np.concatenate([forward, self.colour[self.edges[mirrored]][:, ::-1]])
+        return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).reshape(-1, 2)
 
     def replace(self, **changes: Any) -> PartitionProblem:
         """Copy with some parts exchanged, validated again."""
