@@ -1,0 +1,96 @@
+"""Max-load partition without contiguity: annealing finds, CP-SAT and a linear program of sets prove.
+
+1. The best contiguous partition, by the dynamic program over ideals.
+2. A fixed number of multilevel cycles, the same for every run with a seed.
+3. Until time ends or optimality is proven: one thread goes on annealing, the other proves. The proof is about loads
+   below the best found, so groups are first joined by `reductions`, and again whenever a better partition is found.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+
+import numpy as np
+
+from ...formulation import PartitionProblem, evaluate_partition
+from ..stop import Cancellation, Share, Stop, TimeLimit
+from .bounds import average_load, highest_load
+from .features import PartitionFeatures
+from .ideals import memory_clash
+from .multilevel import Incumbent, cycle, long_anneal
+from .reduced import Reduced, reduced
+from .reductions import shrunk
+from .solution import PartitionSolution
+from .start import PROOF, answered, start
+from .watch import Watch
+
+_FIRST_CYCLES = 40
+_FIRST_MOVES, _MOST_MOVES = 10_000_000, 300_000_000
+_PROOF_SLICES_S = (2.0, 8.0, 20.0, 40.0)
+"""Seconds that CP-SAT gets in turn; each time it starts with the best partition known by then."""
+
+
+class Portfolio:
+    """Annealing and CP-SAT side by side, on two threads."""
+
+    name = "portfolio"
+    features = PartitionFeatures(frozenset({"max-load"}), exact=True, contiguous=False)
+
+    def solve(self, problem: PartitionProblem, stop: Stop, seed: int) -> PartitionSolution:
+        """Solve; see `edgeplan.solvers.solve`."""
+        groups = reduced(problem)
+        incumbent = start(groups, stop, seed)
+        bound = average_load(groups)
+        rng = np.random.default_rng(seed)
+        with Watch(stop) as watch:
+            for _ in range(_FIRST_CYCLES):
+                if stop() or incumbent.value <= bound * (1 + PROOF):
+                    break
+                cycle(groups, incumbent, min(incumbent.value, highest_load(groups)), rng, watch.stopped)
+        ended = Event()
+        searcher = Thread(target=_search, args=(groups, incumbent, Cancellation(ended, stop), rng), daemon=True)
+        searcher.start()
+        try:
+            bound, unable = _prove(groups, incumbent, bound, stop, seed)
+        finally:
+            ended.set()
+            searcher.join()
+        if unable and not np.isfinite(incumbent.value):
+            return PartitionSolution("infeasible", self.name, clashes=(memory_clash(groups),))
+        return answered(self.name, groups, incumbent, bound)
+
+
+def _search(groups: Reduced, incumbent: Incumbent, stop: Stop, rng: np.random.Generator) -> None:
+    """Cycles and slow annealings in turn, each of them longer than the last, until stopped."""
+    moves = _FIRST_MOVES
+    with Watch(stop) as watch:
+        while not stop():
+            began_s = time.monotonic()
+            long_anneal(groups, incumbent, moves, rng, watch.stopped)
+            part = TimeLimit(time.monotonic() - began_s)
+            while not (part() or stop()):
+                cycle(groups, incumbent, min(incumbent.value, highest_load(groups)), rng, watch.stopped)
+            moves = min(2 * moves, _MOST_MOVES)
+
+
+def _prove(groups: Reduced, incumbent: Incumbent, bound: float, stop: Stop, seed: int) -> tuple[float, bool]:
+    """Raise the bound until it meets the incumbent or time ends; a bound, and whether nothing can run at all."""
+    from .cp_max_load import cp_max_load
+
+    for slice_s in _PROOF_SLICES_S:
+        limit = min(incumbent.value * (1 - PROOF), highest_load(groups))
+        if stop() or bound >= limit:
+            return bound, False
+        small = shrunk(groups, limit)
+        bound = max(bound, min(limit, average_load(small)))
+        part = Share(stop, min(1.0, slice_s / max(stop.remaining_s, 1e-3)))
+        found = cp_max_load(small, limit, incumbent.of(small), part, seed)
+        bound = max(bound, found.bound)
+        if found.device is not None:
+            partition = small.partition(found.device)
+            incumbent.offer(partition.device, evaluate_partition(groups.problem, partition).objective)
+        elif found.proven:
+            return max(bound, limit), not np.isfinite(incumbent.value)
+    _search(groups, incumbent, stop, np.random.default_rng([seed, 1]))
+    return bound, False
