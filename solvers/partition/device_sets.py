@@ -50,7 +50,7 @@ def _remaining(ratio_order, position, time, value, limit, grid):
 
 
 @njit(cache=True, nogil=True)
-def _price(order, net_row, net_slot, net_role, net_price, time, value, limit, least, remaining, most, stopped):
+def _price(order, net_row, net_slot, net_role, net_price, time, value, limit, least, slack, remaining, most, stopped):
     """Label every set of groups whose load stays within `limit` and whose value can still exceed `least`.
 
     Returns
@@ -126,7 +126,7 @@ def _price(order, net_row, net_slot, net_role, net_price, time, value, limit, le
             i = by_key[j]
             if j == 0 or new_key[i] != new_key[by_key[j - 1]]:
                 best = -np.inf
-            if new_worth[i] > best:
+            if new_worth[i] > best + slack:
                 best = new_worth[i]
                 kept[n_kept] = i
                 n_kept += 1
@@ -203,21 +203,27 @@ class DeviceSets:
         )
 
     def best(
-        self, value: NDArray[np.float64], limit: float, least: float, stopped: NDArray[np.bool_]
-    ) -> tuple[float, list[NDArray[np.int64]]] | None:
-        """Most valuable sets with a load of at most `limit` and a value above `least`.
+        self, value: NDArray[np.float64], limit: float, least: float, loss: float, stopped: NDArray[np.bool_]
+    ) -> list[NDArray[np.int64]] | None:
+        """Valuable sets with a load of at most `limit`.
+
+        Parameters
+        ----------
+        value : ndarray, shape (g,)
+        limit, least : float
+        loss : float
+            Value that a set may lose, all positions together, by dropping labels that are hardly worth more.
+        stopped : ndarray of bool, shape (1,)
 
         Returns
         -------
-        (float, list of ndarray) or None
-            The largest value, `least` where no set has more; and some sets, the most valuable one first. None: too many
-            labels, or stopped.
+        list of ndarray or None
+            Some sets worth more than `least`, the most valuable one first. Empty: no set is worth more than `least`
+            plus `loss`. None: too many labels, or stopped.
         """
         time = self.groups.accelerator
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(time > 0, value / time, np.where(value > 0, np.inf, 0.0))
-        ratio_order = np.argsort(-ratio, kind="stable")
-        remaining = _remaining(ratio_order, self.position, time, value, limit, _GRID)
+        ratio = np.divide(value, time, out=np.where(value > 0, np.inf, 0.0), where=time > 0)
+        remaining = _remaining(np.argsort(-ratio, kind="stable"), self.position, time, value, limit, _GRID)
         parent, chosen, first, last, worth, complete = _price(
             self.order,
             self.net_row,
@@ -228,20 +234,19 @@ class DeviceSets:
             value,
             limit,
             least,
+            loss / len(self.order),
             remaining,
             _MOST_LABELS,
             stopped,
         )
         if not complete:
             return None
-        if last == first:
-            return least, []
         found = []
-        for i in np.argsort(-worth, kind="stable")[:_SETS]:
+        for i in np.argsort(-worth, kind="stable")[:_SETS] if last > first else []:
             members, at = [], first + int(i)
             for t in range(len(self.order) - 1, -1, -1):
                 if chosen[at]:
                     members.append(int(self.order[t]))
                 at = int(parent[at])
             found.append(np.array(members, dtype=np.int64))
-        return float(worth.max()), found
+        return found

@@ -21,14 +21,16 @@ from .ideals import memory_clash
 from .multilevel import Incumbent, cycle, long_anneal
 from .reduced import Reduced, reduced
 from .reductions import shrunk
+from .set_bound import SetBound
 from .solution import PartitionSolution
 from .start import PROOF, answered, start
 from .watch import Watch
 
 _FIRST_CYCLES = 40
 _FIRST_MOVES, _MOST_MOVES = 10_000_000, 300_000_000
-_PROOF_SLICES_S = (2.0, 8.0, 20.0, 40.0)
-"""Seconds that CP-SAT gets in turn; each time it starts with the best partition known by then."""
+_PROOFS = ((2.0, False), (25.0, True), (8.0, False), (60.0, True))
+"""Seconds for each attempt at a proof, and whether by the linear program of sets rather than by CP-SAT. Each starts
+with the best partition known by then."""
 
 
 class Portfolio:
@@ -78,13 +80,16 @@ def _prove(groups: Reduced, incumbent: Incumbent, bound: float, stop: Stop, seed
     """Raise the bound until it meets the incumbent or time ends; a bound, and whether nothing can run at all."""
     from .cp_max_load import cp_max_load
 
-    for slice_s in _PROOF_SLICES_S:
+    for proof_s, by_sets in _PROOFS:
         limit = min(incumbent.value * (1 - PROOF), highest_load(groups))
         if stop() or bound >= limit:
             return bound, False
         small = shrunk(groups, limit)
         bound = max(bound, min(limit, average_load(small)))
-        part = Share(stop, min(1.0, slice_s / max(stop.remaining_s, 1e-3)))
+        part = Share(stop, min(1.0, proof_s / max(stop.remaining_s, 1e-3)))
+        if by_sets:
+            bound = max(bound, _by_sets(small, incumbent, bound, limit, part))
+            continue
         found = cp_max_load(small, limit, incumbent.of(small), part, seed)
         bound = max(bound, found.bound)
         if found.device is not None:
@@ -94,3 +99,13 @@ def _prove(groups: Reduced, incumbent: Incumbent, bound: float, stop: Stop, seed
             return max(bound, limit), not np.isfinite(incumbent.value)
     _search(groups, incumbent, stop, np.random.default_rng([seed, 1]))
     return bound, False
+
+
+def _by_sets(small: Reduced, incumbent: Incumbent, low: float, high: float, stop: Stop) -> float:
+    sets = SetBound(small)
+    device = incumbent.of(small)
+    for accelerator in range(small.problem.n_accelerators):
+        members = np.flatnonzero(device == accelerator)
+        if len(members) and np.isfinite(small.accelerator[members]).all():
+            sets.add(members)
+    return sets.raised(low, high, stop)
