@@ -14,10 +14,13 @@ from typing import Any
 
 from ..formulation import PartitionObjective, PartitionProblem, ProfileError, capped
 from .cache import written_whole
-from .import_files import ForeignFile
+from .imports.files import ForeignFile
 
 COST_TOLERANCE = 1e-6
 """Largest relative difference of two edge costs that are the same: the files hold rounded figures."""
+
+MAX_DEVICES = 1 << 16
+"""Most accelerators or CPU cores; there is no use in more than there are nodes."""
 
 _KIND = "partition instance"
 _REMEDY = "Correct the file; docs/importing.md describes the format."
@@ -73,8 +76,8 @@ def read_dnn_partitioning(
         size_bytes=[file.number(node.get("size", 0.0), f"size of node {ids[i]}") for i, node in enumerate(nodes)],
         backward=[_flag(file, node, "isBackwardNode", ids[i], False) for i, node in enumerate(nodes)],
         colour=[_colour(file, node, ids[i]) for i, node in enumerate(nodes)],
-        n_accelerators=file.count(file.key(root, "maxFPGAs"), "maxFPGAs"),
-        n_cpus=file.count(file.key(root, "maxCPUs"), "maxCPUs"),
+        n_accelerators=file.count(file.key(root, "maxFPGAs"), "maxFPGAs", MAX_DEVICES),
+        n_cpus=file.count(file.key(root, "maxCPUs"), "maxCPUs", MAX_DEVICES),
         accelerator_bytes=file.number(file.key(root, "maxSizePerFPGA"), "maxSizePerFPGA"),
         objective=objective,
         contiguous=contiguous,

@@ -166,6 +166,8 @@ class Profile(_Part):
         Backends that could not be measured, and why.
     warnings : tuple of str
         What makes the figures doubtful, for instance other processes at work.
+    provenance : Provenance, optional
+        Where the costs come from, if they were not measured here.
     """
 
     schema_version: Literal[1] = PROFILE_SCHEMA_VERSION
@@ -176,6 +178,7 @@ class Profile(_Part):
     created: str
     absent: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -229,7 +232,7 @@ class Profile(_Part):
         GraphError, CostError
             The file was changed so that its parts do not fit together.
         """
-        provenance = Provenance(
+        provenance = self.provenance or Provenance(
             kind="measured", source=f"profile of {self.created}", fingerprint=self.platform.fingerprint
         )
         return tuple(model.to_model(provenance) for model in self.models)

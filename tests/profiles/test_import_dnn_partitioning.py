@@ -117,6 +117,8 @@ BAD: dict[str, tuple[object, type[EdgePlanError], str]] = {
     "edge to itself": (edited("edges.0", {"sourceId": 7, "destId": 7, "cost": 0.5}), GraphError, "cycle"),
     "negative devices": (edited("maxFPGAs", -1), ProfileError, "maxFPGAs"),
     "half a device": (edited("maxCPUs", 0.5), ProfileError, "whole number"),
+    "too many devices": (edited("maxFPGAs", 10**9), ProfileError, "at most 65536"),
+    "huge time": (edited("nodes.1.cpuLatency", 1e300), ProfileError, "got 1e+300"),
     "no device": (instance(maxFPGAs=0, maxCPUs=0), PlatformError, "at least one device"),
     "no memory key": (edited("maxSizePerFPGA", ...), ProfileError, "maxSizePerFPGA"),
 }

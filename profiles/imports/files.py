@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..formulation import ProfileError
+from ...formulation import ProfileError
 
 MAX_IMPORT_BYTES = 1 << 28
 """Larger files are refused before they are read: the formats here are tables of figures, a few megabytes at most."""
+
+MAX_NUMBER = 1e18
+"""Larger figures are refused: 30,000 years in microseconds, an exabyte. Sums of what is below stay finite."""
 
 _KINDS: dict[type, str] = {
     dict: "an object",
@@ -113,22 +116,22 @@ class ForeignFile:
         return holder[name]
 
     def number(self, value: object, where: str = "") -> float:
-        """The value, which must be a finite number of 0 or more."""
+        """The value, which must be a number from 0 to `MAX_NUMBER`."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.refuse("a number", _KINDS.get(type(value), "something else"), where)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if not math.isfinite(number) or number < 0:
-            self.refuse("a finite number of 0 or more", f"{number:g}", where)
+        if not 0 <= number <= MAX_NUMBER:
+            self.refuse(f"a number from 0 to {MAX_NUMBER:g}", f"{number:g}", where)
         return number
 
-    def count(self, value: object, where: str = "") -> int:
-        """The value, which must be a whole number of 0 or more."""
+    def count(self, value: object, where: str = "", most: int = 2**53) -> int:
+        """The value, which must be a whole number from 0 to `most`."""
         number = self.number(value, where)
-        if number != int(number):
-            self.refuse("a whole number", f"{number:g}", where)
+        if number != int(number) or number > most:
+            self.refuse(f"a whole number of at most {most}", f"{number:g}", where)
         return int(number)
 
 
