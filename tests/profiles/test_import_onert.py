@@ -1,0 +1,346 @@
+"""onert's times, settings and fronts: read as they are meant, refused where they are wrong, written and read back."""
+
+import json
+import math
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edgeplan.formulation import Platform, Problem, ProfileError
+from edgeplan.profiles import Profile, import_onnx
+from edgeplan.profiles.imports import (
+    BackendSettings,
+    import_onert,
+    read_onert_front,
+    read_onert_times,
+    write_onert_front,
+)
+from edgeplan.profiles.imports.onert_pareto import mark_dominated
+from edgeplan.profiles.imports.onert_profile import layer_io_bytes
+from hypothesis import given
+from hypothesis import strategies as st
+
+TIMES = {
+    "cpu": {
+        "Conv2D": {"0": [[1000, 100], [3000, 300], [2000, 150]], "1": [[1000, 40]]},
+        "Add": {"0": [[500, 7]]},
+        "Pool2D": {"0": [[100, 20], [200, 10]]},
+        "acl_cl": {"0": [[1000, 55]]},
+    },
+    "acl_cl": {"Conv2D": {"0": [[1000, 10]]}, "Pool2D": {"0": [[1000, 2147483647]]}},
+}
+
+
+def written(folder: Path, data: object, name: str = "exec_time.json") -> Path:
+    path = folder / name
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("backend", "operator", "quantised", "n_bytes", "us"),
+    [
+        ("cpu", "Conv2D", False, 2000, 150),  # a point
+        ("cpu", "Conv2D", False, 1500, 125),  # between two
+        ("cpu", "Conv2D", False, 2500, 225),
+        ("cpu", "Conv2D", False, 5000, 600),  # the last two go on
+        ("cpu", "Conv2D", False, 500, 75),  # the first two go on
+        ("cpu", "Conv2D", True, 9999, 40),  # a single point is the time at every size
+        ("cpu", "Pool2D", False, 300, 1),  # 0 there: not below 1 µs
+        ("cpu", "Pool2D", False, 500, 20),  # below 0 beyond the largest: the time before
+        ("cpu", "Pool2D", False, 50, 25),
+        ("acl_cl", "Pool2D", False, 1000, math.nan),  # onert's mark for what a backend does not have
+        ("acl_cl", "Add", False, 500, math.nan),
+        ("acl_cl", "Conv2D", True, 500, math.nan),
+        ("npu", "Conv2D", False, 500, math.nan),
+    ],
+)
+def test_times_are_interpolated_as_onert_does(
+    backend: str, operator: str, quantised: bool, n_bytes: float, us: float, tmp_path: Path
+) -> None:
+    times = read_onert_times(written(tmp_path, TIMES))
+    assert times.time_us(backend, operator, quantised, n_bytes) == pytest.approx(us, nan_ok=True)
+
+
+def test_a_backend_among_the_operators_is_a_move(tmp_path: Path) -> None:
+    times = read_onert_times(written(tmp_path, TIMES))
+    assert times.backends == ("cpu", "acl_cl")
+    assert times.operators == ("Conv2D", "Add", "Pool2D")
+
+
+BAD_TIMES: dict[str, tuple[object, str]] = {
+    "empty": ("", "empty file"),
+    "truncated": (json.dumps(TIMES)[:60], "whole JSON"),
+    "a list": ([1], "an object"),
+    "nothing": ({}, "at least one operator"),
+    "operator is a list": ({"cpu": {"Add": [[1, 2]]}}, "cpu.Add"),
+    "unknown flag": ({"cpu": {"Add": {"yes": [[1, 2]]}}}, '"0" or "1"'),
+    "no points": ({"cpu": {"Add": {"0": []}}}, "at least one point"),
+    "one number": ({"cpu": {"Add": {"0": [[1]]}}}, "two numbers"),
+    "text": ({"cpu": {"Add": {"0": [["1", 2]]}}}, "a number"),
+    "negative": ({"cpu": {"Add": {"0": [[1, -2]]}}}, "got -2"),
+    "NaN": ('{"cpu": {"Add": {"0": [[1, NaN]]}}}', "NaN"),
+    "huge": ({"cpu": {"Add": {"0": [[1, 1e200]]}}}, "got 1e+200"),
+    "size twice": ({"cpu": {"Add": {"0": [[1, 2], [1, 3]]}}}, "1 bytes twice"),
+    "backend twice": ('{"cpu": {}, "cpu": {}}', "'cpu' twice"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TIMES)
+def test_bad_times_are_refused(case: str, tmp_path: Path) -> None:
+    data, said = BAD_TIMES[case]
+    with pytest.raises(ProfileError) as refusal:
+        read_onert_times(written(tmp_path, data))
+    assert said in str(refusal.value)
+
+
+def whole_times(**more: Any) -> dict[str, Any]:
+    """Times of every operator of the branching model on the CPU, of convolutions on the GPU."""
+    operators = "Conv2D ReLU Add MaxPool2D Concat Reshape FullyConnected Softmax Logistic BatchNormalization Dropout"
+    cpu = {operator: {"0": [[0, 10], [1000, 20]]} for operator in operators.split()}
+    return {"cpu": cpu, "acl_cl": {"Conv2D": {"0": [[0, 2], [1000, 4]]}}, **more}
+
+
+def test_every_layer_costs_its_operators_time_at_its_bytes(tmp_path: Path, branching_path: Path) -> None:
+    profile = import_onert(written(tmp_path, whole_times()), branching_path)
+    (model,) = profile.to_models()
+    assert model.costs.provenance.kind == "imported"
+    assert [(c.backend, c.processor) for c in model.costs.configurations] == [
+        ("onert-cpu", "cpu"),
+        ("onert-acl_cl", "gpu"),
+    ]
+    sizes = layer_io_bytes(model.graph)
+    assert model.costs.layer_us[:, 0] == pytest.approx(10 + sizes / 100, abs=1e-3)
+    convolutions = np.array([layer.op_type == "Conv" for layer in model.graph.layers])
+    assert np.isnan(model.costs.layer_us[~convolutions, 1]).all()
+    assert model.costs.layer_us[convolutions, 1] == pytest.approx(2 + sizes[convolutions] / 500, abs=1e-3)
+    assert any("acl_cl has no times for" in warning and "Relu" in warning for warning in profile.warnings)
+    assert any("counts as free" in warning for warning in profile.warnings)
+
+
+def test_bytes_are_inputs_constants_and_outputs(branching_path: Path) -> None:
+    graph = import_onnx(branching_path)
+    at = next(i for i, layer in enumerate(graph.layers) if layer.name == "conv0")
+    image, weights = 8 * 12 * 12 * 4, 8 * 8 * 9 * 4
+    assert layer_io_bytes(graph)[at] == image + weights + image
+
+
+def test_an_imported_profile_survives_its_file_and_can_be_planned(tmp_path: Path, branching_path: Path) -> None:
+    from edgeplan.solvers import solve
+
+    profile = import_onert(written(tmp_path, whole_times()), branching_path)
+    profile.save(tmp_path / "profile.json")
+    loaded = Profile.load(tmp_path / "profile.json")
+    assert loaded == profile
+    (model,) = loaded.to_models()
+    assert isinstance(loaded.platform, Platform)
+    solution = solve(Problem((model,), loaded.platform, objective="latency"), time_limit_s=5)
+    assert solution.status == "optimal"
+    assert solution.plan is not None
+    assert solution.plan.provenance[0].kind == "imported"
+    # Nothing moves and nothing is fixed, so that every unit takes its cheapest backend.
+    units = model.costs.interval_us(model.cuts.positions)
+    cheapest = sum(units[k, k + 1].min() for k in range(model.cuts.n_units))
+    assert solution.objective == pytest.approx(cheapest)
+
+
+def test_operators_without_times_are_named(tmp_path: Path, branching_path: Path) -> None:
+    times = whole_times()
+    del times["cpu"]["ReLU"]
+    del times["cpu"]["BatchNormalization"]
+    path = written(tmp_path, times)
+    with pytest.raises(ProfileError) as refusal:
+        import_onert(path, branching_path)
+    assert "Relu (ReLU or" in str(refusal.value)
+    assert "BatchNormalization" in str(refusal.value)
+    profile = import_onert(path, branching_path, fused=("Relu", "BatchNormalization"))
+    (model,) = profile.to_models()
+    free = [layer.op_type in ("Relu", "BatchNormalization") for layer in model.graph.layers]
+    assert (model.costs.layer_us[free] == 0).all()
+    assert not any("Relu" in warning for warning in profile.warnings)
+
+
+def test_unknown_backends_need_a_processor(tmp_path: Path, branching_path: Path) -> None:
+    path = written(tmp_path, whole_times(hexagon={"Conv2D": {"0": [[0, 1]]}}))
+    with pytest.raises(ProfileError, match="--processor hexagon="):
+        import_onert(path, branching_path)
+    profile = import_onert(path, branching_path, processors={"hexagon": "dsp"})
+    assert [p.name for p in profile.platform.processors] == ["cpu", "gpu", "dsp"]
+
+
+names = st.text("abcdefgXYZ_0123", min_size=1, max_size=8)
+
+
+@given(
+    st.lists(names, unique=True, min_size=1, max_size=3),
+    st.data(),
+)
+def test_settings_are_read_as_they_were_written(backends: list[str], data: st.DataObject) -> None:
+    one = st.sampled_from(backends)
+    settings = BackendSettings(
+        tuple(backends),
+        data.draw(st.just("") | one),
+        data.draw(st.dictionaries(st.sampled_from(["Conv2D", "Pool2D", "Add"]), one)),
+        data.draw(st.dictionaries(st.integers(0, 500), one)),
+    )
+    assert BackendSettings.parse(settings.text()) == settings
+
+
+def test_index_goes_before_type_and_type_before_all() -> None:
+    settings = BackendSettings.parse(
+        'export BACKENDS="cpu;acl_cl;acl_neon" OP_BACKEND_ALLOPS=cpu\nOP_BACKEND_Conv2D=acl_cl '
+        "OP_BACKEND_MAP='0=acl_neon;2=cpu;'"
+    )
+    assert settings.backend_of(0, "Conv2D") == "acl_neon"
+    assert settings.backend_of(1, "Conv2D") == "acl_cl"
+    assert settings.backend_of(2, "Conv2D") == "cpu"
+    assert settings.backend_of(3, "Add") == "cpu"
+    assert BackendSettings.parse("OP_BACKEND_Conv2D=cpu").backend_of(3, "Add") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "at least one setting"),
+        ("cpu", "NAME=value"),
+        ("PATH=here", "PATH"),
+        ("BACKENDS=cpu BACKENDS=cpu", "twice"),
+        ('BACKENDS="cpu;cpu"', "once"),
+        ('BACKENDS="cpu', "NAME=value"),
+        ('BACKENDS="cpu" OP_BACKEND_Conv2D=npu', "npu"),
+        ('OP_BACKEND_MAP="0=cpu;0=cpu"', "0 twice"),
+        ('OP_BACKEND_MAP="-1=cpu"', "index=backend"),
+        ('OP_BACKEND_MAP="a=cpu"', "index=backend"),
+        ('OP_BACKEND_MAP="1="', "index=backend"),
+        (f'OP_BACKEND_MAP="{"9" * 5000}=cpu"', "index=backend"),
+        ('OP_BACKEND_Conv2D="c p u"', "names"),
+    ],
+)
+def test_bad_settings_are_refused(text: str, said: str) -> None:
+    with pytest.raises(ProfileError, match="onert backend settings") as refusal:
+        BackendSettings.parse(text)
+    assert said in str(refusal.value)
+
+
+FRONT: dict[str, Any] = {
+    "mode": "name",
+    "sample_cnt": 20,
+    "configs": {
+        "4": 'BACKENDS="acl_cl;cpu" OP_BACKEND_Pool2D=cpu OP_BACKEND_Conv2D=cpu ',
+        "16": 'BACKENDS="acl_cl;cpu" OP_BACKEND_Pool2D=acl_cl OP_BACKEND_Conv2D=cpu ',
+        "14": 'BACKENDS="acl_cl;cpu" OP_BACKEND_Pool2D=cpu OP_BACKEND_Conv2D=acl_cl ',
+        "31": 'BACKENDS="acl_cl;cpu" OP_BACKEND_Pool2D=acl_cl OP_BACKEND_Conv2D=acl_cl ',
+    },
+    "oplist": ["Pool2D", "Conv2D"],
+    "solutions": [
+        {"id": 4, "exec_time": 76.138, "max_rss": 62712},
+        {"id": 16, "exec_time": 77.0, "max_rss": 62712},
+        {"id": 14, "exec_time": 22.409, "max_rss": 403120},
+        {"id": 31, "exec_time": 8.201, "max_rss": 404656},
+    ],
+}
+
+
+def test_a_front_is_read_with_its_dominated_points_marked(tmp_path: Path) -> None:
+    front = read_onert_front(written(tmp_path, FRONT))
+    assert [point.dominated for point in front.points] == [False, True, False, False]
+    assert [point.id for point in front.front] == [31, 14, 4]
+    first = front.front[0]
+    assert (first.latency_us, first.rss_bytes) == (8201, 404656 * 1024)
+    assert first.settings.by_type == {"Pool2D": "acl_cl", "Conv2D": "acl_cl"}
+    assert front.sample_count == 20
+
+
+def test_a_front_by_index_is_written_and_read_back(tmp_path: Path) -> None:
+    large = 2**150  # one digit an operator
+    data = FRONT | {
+        "mode": "index",
+        "oplist": [0, 1, 0],
+        "configs": {str(large): 'BACKENDS="acl_cl;cpu" OP_BACKEND_MAP="0=cpu;1=acl_cl;2=cpu"'},
+        "solutions": [{"id": large, "exec_time": 12.5, "max_rss": 100}],
+    }
+    front = read_onert_front(written(tmp_path, data))
+    assert front.points[0].settings.backend_of(1, "Conv2D") == "acl_cl"
+    write_onert_front(front, tmp_path / "again.json")
+    assert read_onert_front(tmp_path / "again.json") == front
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_dominated_points_are_those_of_the_definition(values: list[tuple[float, float]]) -> None:
+    def beaten(i: int) -> bool:
+        (x, y) = values[i]
+        return any(
+            (a <= x and b <= y and (a, b) != (x, y)) or ((a, b) == (x, y) and j < i) for j, (a, b) in enumerate(values)
+        )
+
+    assert mark_dominated(values) == tuple(beaten(i) for i in range(len(values)))
+
+
+def front_with(path: str, value: object) -> dict[str, Any]:
+    data = json.loads(json.dumps(FRONT))
+    *way, last = [int(part) if part.isdigit() and path.startswith("solutions") else part for part in path.split(".")]
+    holder: Any = data
+    for part in way:
+        holder = holder[part]
+    if value is ...:
+        del holder[last]
+    else:
+        holder[last] = value
+    return data
+
+
+BAD_FRONTS: dict[str, tuple[object, str]] = {
+    "empty": ("  ", "empty file"),
+    "truncated": (json.dumps(FRONT)[:100], "whole JSON"),
+    "a list": ([], "an object"),
+    "no mode": (front_with("mode", ...), "'mode'"),
+    "unknown mode": (front_with("mode", "type"), "'name' or 'index'"),
+    "no solutions": (front_with("solutions", []), "at least one solution"),
+    "negative time": (front_with("solutions.0.exec_time", -1), "got -1"),
+    "time is text": (front_with("solutions.0.exec_time", "fast"), "got text"),
+    "NaN": (json.dumps(FRONT).replace("76.138", "NaN"), "NaN"),
+    "huge memory": (front_with("solutions.0.max_rss", 1e30), "got 1e+30"),
+    "memory is a fraction": (front_with("solutions.0.max_rss", 0.5), "whole number"),
+    "id twice": (front_with("solutions.0.id", 16), "16 twice"),
+    "id without settings": (front_with("solutions.0.id", 5), "the key '5'"),
+    "id is text": (front_with("solutions.0.id", "4"), "solutions[0].id"),
+    "unknown operator": (front_with("configs.4", "OP_BACKEND_Softmax=cpu"), "Softmax"),
+    "unknown backend": (front_with("configs.4", 'BACKENDS="cpu" OP_BACKEND_Conv2D=npu'), "npu"),
+    "settings are no settings": (front_with("configs.4", "fast"), "configs.4"),
+    "operator twice": (front_with("oplist", ["Conv2D", "Pool2D", "Conv2D"]), "Conv2D twice"),
+    "index beyond the list": (
+        FRONT | {"mode": "index", "oplist": [0], "configs": dict.fromkeys(FRONT["configs"], 'OP_BACKEND_MAP="1=cpu"')},
+        "operators of the list of 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FRONTS)
+def test_bad_fronts_are_refused(case: str, tmp_path: Path) -> None:
+    data, said = BAD_FRONTS[case]
+    with pytest.raises(ProfileError) as refusal:
+        read_onert_front(written(tmp_path, data))
+    assert said in str(refusal.value)
+
+
+def test_the_interpolation_is_onerts_own_arithmetic(tmp_path: Path) -> None:
+    """Its code, in whole numbers, against ours, over every place of a size among three points."""
+    for y in product((5, 40, 90), repeat=3):
+        points = dict(zip((10, 20, 40), y, strict=True))
+        path = written(tmp_path, {"cpu": {"Add": {"0": [list(p) for p in points.items()]}}})
+        times = read_onert_times(path)
+        for x in (0, 5, 10, 13, 20, 31, 40, 55, 90):
+            assert times.time_us("cpu", "Add", False, x) == pytest.approx(_onert(points, x), abs=1)
+
+
+def _onert(points: dict[int, int], x: int) -> int:
+    if x in points:
+        return points[x]
+    sizes = sorted(points)
+    above = next((k for k, size in enumerate(sizes) if size > x), len(sizes))
+    low, high = (above - 2, above - 1) if above == len(sizes) else (0, 1) if above == 0 else (above - 1, above)
+    x0, x1, y0, y1 = sizes[low], sizes[high], points[sizes[low]], points[sizes[high]]
+    value = y0 + math.trunc((x - x0) * (y1 - y0) / (x1 - x0))
+    return y0 if value < 0 and x > x1 else max(value, 1)
