@@ -91,7 +91,7 @@ def imported_profile(costs: ImportedCosts) -> Profile:
         cuts=_cuts(costs).positions,
         costs=CostData.of(table),
     )
-    moved = f"moving tensors between {' and '.join(processors)} counts as free: the file has no times for it"
+    moved = f"moving tensors between {' and '.join(processors)} counts as free: no times for it are imported"
     return Profile(
         models=(model,),
         platform=Platform(

@@ -60,7 +60,7 @@ def import_onert(
         Which of the times to take.
     fused : collection of str
         Operators of ONNX that the runtime runs along with the layer before, which cost nothing where they have no
-        time of their own: ``Relu`` and ``BatchNormalization``, commonly.
+        time of their own, and which no plan parts from it: ``Relu`` and ``BatchNormalization``, commonly.
     processors : mapping of str to str, optional
         Processor of backends that `PROCESSORS` does not have, or other ones for those that it has.
 
@@ -109,6 +109,12 @@ def import_onert(
             {PREFIX + backend: named[backend] for backend in times.backends},
             f"{times.source} of onert",
             lacking_text(lacking),
+            # From the producer on: what is between the two in the order stays with them.
+            [
+                (max(before), i + 1)
+                for i, (operator, before) in enumerate(zip(operators, graph.predecessors, strict=True))
+                if operator in fused and before
+            ],
         )
     )
 

@@ -160,6 +160,7 @@ def test_operators_without_times_are_named(tmp_path: Path, branching_path: Path)
     free = [layer.op_type in ("Relu", "BatchNormalization") for layer in model.graph.layers]
     assert (model.costs.layer_us[free] == 0).all()
     assert not any("Relu" in warning for warning in profile.warnings)
+    assert not any(free[position] for position in model.cuts.positions[:-1])
 
 
 def test_unknown_backends_need_a_processor(tmp_path: Path, branching_path: Path) -> None:
