@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ..formulation import (
     Configuration,
@@ -19,8 +19,8 @@ from ..formulation import (
     Platform,
     ProfileError,
     Provenance,
-    first_problem,
 )
+from ..formulation.files import fitting, readable
 from .cache import written_whole
 from .machine import Fingerprint
 from .memory import SessionMemory
@@ -189,35 +189,25 @@ class Profile(_Part):
         ProfileError
             The file cannot be read, is cut short, or is of another schema or schema version.
         """
-        path = Path(path)
+        subject = f"profile {path}"
         again = "Make it again with `edgeplan profile`."
+        with readable(subject, ProfileError, "Check the path, or make the profile."):
+            text = Path(path).read_text(encoding="utf-8")
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            got = getattr(error, "strerror", None) or str(error)
-            raise ProfileError(
-                f"profile {path}", expected="a readable file", got=got, remedy="Check the path, or make the profile."
-            ) from error
+            data = json.loads(text)
         except ValueError as error:
-            raise ProfileError(f"profile {path}", expected="whole JSON", got=str(error), remedy=again) from error
+            raise ProfileError(subject, expected="whole JSON", got=str(error), remedy=again) from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != PROFILE_SCHEMA_VERSION:
             raise ProfileError(
-                f"profile {path}",
+                subject,
                 expected=f"schema version {PROFILE_SCHEMA_VERSION}",
                 got="none" if version is None else str(version),
                 remedy=again,
             )
-        try:
+        expected = "what `edgeplan schema profile` describes"
+        with fitting(subject, ProfileError, expected=expected, remedy=again):
             return cls.model_validate(data)
-        except ValidationError as error:
-            where, what = first_problem(error)
-            raise ProfileError(
-                f"profile {path}, {where}",
-                expected="what `edgeplan schema profile` describes",
-                got=what,
-                remedy=again,
-            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the profile, whole or not at all."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...formulation import ProfileError
+from ...formulation.files import readable
 
 MAX_IMPORT_BYTES = 1 << 28
-"""Larger files are refused before they are read: the formats here are tables of figures, a few megabytes at most."""
+"""No more is read, and larger files are refused: the formats here are tables of figures, a few megabytes at most."""
 
 MAX_NUMBER = 1e18
 """Larger figures are refused: 30,000 years in microseconds, an exabyte. Sums of what is below stay finite."""
@@ -64,17 +65,12 @@ class ForeignFile:
         """
         path = Path(path)
         file = cls(path, kind, remedy, None)
-        try:
-            if path.stat().st_size > MAX_IMPORT_BYTES:
-                file.refuse(f"at most {MAX_IMPORT_BYTES:,} bytes", f"{path.stat().st_size:,}")
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProfileError(
-                f"{kind} {path}",
-                expected="a readable file",
-                got=getattr(error, "strerror", None) or str(error),
-                remedy="Check the path.",
-            ) from error
+        with readable(f"{kind} {path}", ProfileError):
+            with path.open("rb") as handle:
+                raw = handle.read(MAX_IMPORT_BYTES + 1)
+            if len(raw) > MAX_IMPORT_BYTES:
+                file.refuse(f"at most {MAX_IMPORT_BYTES:,} bytes", "more")
+            text = raw.decode("utf-8")
         if not text.strip():
             file.refuse("JSON", "an empty file")
         try:

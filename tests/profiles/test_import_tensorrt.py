@@ -117,6 +117,12 @@ BAD: dict[str, tuple[object, str]] = {
 }
 
 
+def test_files_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeplan.profiles.imports.files.MAX_IMPORT_BYTES", 100)
+    with pytest.raises(ProfileError, match="at most 100 bytes"):
+        read_tensorrt_profile(written(tmp_path, ENGINE))
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_files_are_refused(case: str, tmp_path: Path) -> None:
     data, said = BAD[case]
