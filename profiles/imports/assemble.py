@@ -14,6 +14,7 @@ from ...formulation import (
     CostTable,
     CutChain,
     LayerGraph,
+    Link,
     Memory,
     Platform,
     ProfileError,
@@ -25,6 +26,7 @@ from ...formulation import Processor as PlatformProcessor
 from ..machine import Fingerprint
 from ..profile import CostData, ModelProfile, Profile
 from ..settings import ProfileSettings
+from .onert_links import memory_name
 
 MAX_UNITS = 24
 """Most units that an imported model is cut into, as even in time as its cuts allow: solvers see every pair of cuts."""
@@ -53,6 +55,8 @@ class ImportedCosts:
     warnings : tuple of str
     whole : tuple of (int, int)
         Ranges of layers that cannot be cut inside, since their time is known only together.
+    links : tuple of Link
+        Between every two processors' memories, which `memory_name` names; none where moving is not known.
     """
 
     graph: LayerGraph
@@ -63,20 +67,23 @@ class ImportedCosts:
     source: str
     warnings: tuple[str, ...] = ()
     whole: Sequence[tuple[int, int]] = field(default=())
+    links: tuple[Link, ...] = ()
 
 
 def imported_profile(costs: ImportedCosts) -> Profile:
     """Profile with the imported costs of one model.
 
-    Every processor has one core and runs one thing at a time; all share one memory of `CAPACITY_BYTES`, and moving a
-    tensor costs nothing. The platform has no fingerprint, so that no machine takes it for its own.
+    Every processor has one core and runs one thing at a time. With links each works in a memory of its own; without,
+    all share one, and moving a tensor costs nothing. The platform has no fingerprint, so that no machine takes it for
+    its own.
 
     Raises
     ------
     CostError
         A layer that no backend can run.
     """
-    processors = tuple(dict.fromkeys(costs.backends.values()))
+    # The first processor is the host, whose memory inputs come from and outputs go to.
+    processors = tuple(sorted(dict.fromkeys(costs.backends.values()), key=lambda name: name != "cpu"))
     provenance = Provenance(kind="imported", source=costs.source)
     table = CostTable.create(
         [Configuration(processor=processor, backend=backend) for backend, processor in costs.backends.items()],
@@ -91,21 +98,26 @@ def imported_profile(costs: ImportedCosts) -> Profile:
         cuts=_cuts(costs).positions,
         costs=CostData.of(table),
     )
-    moved = f"moving tensors between {' and '.join(processors)} counts as free: no times for it are imported"
+    moved = f"moving tensors between {' and '.join(processors)} counts as free: the file has no times for every way"
+    own = {name: memory_name(name) if costs.links else "ram" for name in processors}
     return Profile(
         models=(model,),
         platform=Platform(
             name="imported",
             processors=tuple(
-                PlatformProcessor(name=name, kind=name, cores=(core,), memory="ram")
+                PlatformProcessor(name=name, kind=name, cores=(core,), memory=own[name])
                 for core, name in enumerate(processors)
             ),
-            memories=(Memory.model_validate({"name": "ram", "capacity_bytes": CAPACITY_BYTES}),),
+            memories=tuple(
+                Memory.model_validate({"name": name, "capacity_bytes": CAPACITY_BYTES})
+                for name in dict.fromkeys(own.values())
+            ),
+            links=costs.links,
         ),
         fingerprint=Fingerprint(cpu="not known", cpu_key="", cores=tuple(range(len(processors))), versions={}),
         settings=ProfileSettings(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        warnings=costs.warnings + ((moved,) if len(processors) > 1 else ()),
+        warnings=costs.warnings + ((moved,) if len(processors) > 1 and not costs.links else ()),
         provenance=provenance,
     )
 

@@ -13,6 +13,7 @@ from ..onnx_file import model_sha256
 from ..onnx_import import import_onnx
 from ..profile import Profile
 from .assemble import ImportedCosts, imported_profile, refuse_unplanned
+from .onert_links import fit_links
 from .onert_operators import layer_operators, onert_names
 from .onert_times import OnertTimes, lacking_text, read_onert_times, untimed
 
@@ -115,6 +116,7 @@ def import_onert(
                 for i, (operator, before) in enumerate(zip(operators, graph.predecessors, strict=True))
                 if operator in fused and before
             ],
+            fit_links(times, named, quantised),
         )
     )
 

@@ -17,6 +17,7 @@ from edgeplan.profiles.imports import (
     read_onert_times,
     write_onert_front,
 )
+from edgeplan.profiles.imports.onert_links import fit_links
 from edgeplan.profiles.imports.onert_pareto import mark_dominated
 from edgeplan.profiles.imports.onert_profile import layer_io_bytes
 from hypothesis import given
@@ -169,6 +170,64 @@ def test_unknown_backends_need_a_processor(tmp_path: Path, branching_path: Path)
         import_onert(path, branching_path)
     profile = import_onert(path, branching_path, processors={"hexagon": "dsp"})
     assert [p.name for p in profile.platform.processors] == ["cpu", "gpu", "dsp"]
+
+
+def moves(fixed_us: float, us_per_byte: float) -> dict[str, list[list[float]]]:
+    """Times of an affine link, at sizes that count a tensor twice."""
+    return {"0": [[2 * n, fixed_us + us_per_byte * n] for n in (100, 5000, 90_000)]}
+
+
+@pytest.mark.parametrize(("fixed_us", "us_per_byte"), [(30, 0.01), (0, 0.01), (30, 0), (0, 0), (1e-3, 1e3)])
+def test_links_are_the_line_through_the_times_to_move(fixed_us: float, us_per_byte: float, tmp_path: Path) -> None:
+    times = whole_times()
+    times["cpu"]["acl_cl"] = moves(fixed_us, us_per_byte)
+    times["acl_cl"]["cpu"] = {"0": [[2000, 50]]}
+    links = fit_links(read_onert_times(written(tmp_path, times)), {"cpu": "cpu", "acl_cl": "gpu"}, False)
+    there, back = links
+    assert (there.source, there.target) == (back.target, back.source) == ("cpu-memory", "gpu-memory")
+    assert there.fixed_us == pytest.approx(fixed_us, abs=1e-6)
+    assert 1 / there.bytes_per_us == pytest.approx(us_per_byte, abs=1e-9)
+    assert (back.fixed_us, back.bytes_per_us) == (0, pytest.approx(20))
+
+
+def test_links_are_never_negative(tmp_path: Path) -> None:
+    times = whole_times()
+    times["cpu"]["acl_cl"] = {"0": [[100, 50], [10_000, 10]]}
+    times["acl_cl"]["cpu"] = {"0": [[100, 1], [10_000, 1000]]}
+    there, back = fit_links(read_onert_times(written(tmp_path, times)), {"cpu": "cpu", "acl_cl": "gpu"}, False)
+    assert there.fixed_us > 0
+    assert there.bytes_per_us > 0
+    assert back.fixed_us == 0
+    assert back.bytes_per_us > 0
+
+
+def test_moves_of_one_way_only_make_no_link(tmp_path: Path, branching_path: Path) -> None:
+    times = whole_times()
+    times["cpu"]["acl_cl"] = moves(30, 0.01)
+    profile = import_onert(written(tmp_path, times), branching_path)
+    assert profile.platform.links == ()
+    assert any("counts as free" in warning for warning in profile.warnings)
+
+
+@pytest.mark.parametrize("fixed_us", [0.0, 5.0, 1e6])
+def test_plans_pay_for_moves(fixed_us: float, tmp_path: Path, chain_path: Path) -> None:
+    from edgeplan.solvers import solve
+
+    times = whole_times()
+    times["cpu"]["acl_cl"] = times["acl_cl"]["cpu"] = moves(fixed_us, 1e-4)
+    profile = import_onert(written(tmp_path, times), chain_path)
+    assert not any("counts as free" in warning for warning in profile.warnings)
+    (model,) = profile.to_models()
+    problem = Problem((model,), profile.platform, objective="latency")
+    solution = solve(problem, time_limit_s=5)
+    # Eight like layers: all on one processor, and the GPU is brought its input and sends its output back.
+    on_cpu, on_gpu = model.costs.layer_us.sum(axis=0)
+    tensor_bytes = 8 * 20 * 20 * 4
+    cheapest = min(on_cpu, on_gpu + 2 * (fixed_us + 1e-4 * tensor_bytes))
+    assert solution.objective == pytest.approx(cheapest, rel=1e-6)
+    assert solution.plan is not None
+    used = {segment.configuration.processor for segment in solution.plan.models[0].segments}
+    assert used == ({"cpu"} if fixed_us == 1e6 else {"gpu"})
 
 
 names = st.text("abcdefgXYZ_0123", min_size=1, max_size=8)
