@@ -19,7 +19,7 @@ UNSUPPORTED_US = 2**31 - 1
 _KIND = "exec_time.json of onert"
 _REMEDY = "Write the file again with onert's profiling mode; docs/importing.md describes the format."
 
-Points = tuple[tuple[float, float], ...]
+Points = tuple[tuple[int, float], ...]
 """Flattened bytes of an operator's inputs, constants and outputs, ascending, and microseconds."""
 
 
@@ -103,15 +103,15 @@ def read_onert_times(path: str | Path) -> OnertTimes:
 
 
 def _points(file: ForeignFile, rows: object, where: str) -> Points:
-    found: dict[float, float] = {}
+    found: dict[int, float] = {}
     for i, row in enumerate(file.sequence(rows, where)):
         at = f"{where}[{i}]"
         pair = file.sequence(row, at)
         if len(pair) != 2:
             file.refuse("two numbers, bytes and microseconds", f"{len(pair)}", at)
-        n_bytes, us = (file.number(value, at) for value in pair)
+        n_bytes, us = file.count(pair[0], at), file.number(pair[1], at)
         if n_bytes in found:
-            file.refuse("every size once", f"{n_bytes:g} bytes twice", where)
+            file.refuse("every size once", f"{n_bytes} bytes twice", where)
         found[n_bytes] = us
     if not found:
         file.refuse("at least one point", "none", where)

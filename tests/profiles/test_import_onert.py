@@ -81,6 +81,7 @@ BAD_TIMES: dict[str, tuple[object, str]] = {
     "no points": ({"cpu": {"Add": {"0": []}}}, "at least one point"),
     "one number": ({"cpu": {"Add": {"0": [[1]]}}}, "two numbers"),
     "text": ({"cpu": {"Add": {"0": [["1", 2]]}}}, "a number"),
+    "half a byte": ({"cpu": {"Add": {"0": [[0.5, 2]]}}}, "whole number"),
     "negative": ({"cpu": {"Add": {"0": [[1, -2]]}}}, "got -2"),
     "NaN": ('{"cpu": {"Add": {"0": [[1, NaN]]}}}', "NaN"),
     "huge": ({"cpu": {"Add": {"0": [[1, 1e200]]}}}, "got 1e+200"),
