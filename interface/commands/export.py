@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import ModelPlan, Plan, PlanError
+from ...formulation import ModelPlan, Plan, PlanError, UnsupportedError
 from ..output import Format, FormatOption, current_output
-from .options import ProfileOption, output_option
+from .options import output_option
 
 
 class Target(StrEnum):
@@ -24,8 +24,10 @@ def export(
     context: typer.Context,
     plan_path: Annotated[Path, typer.Argument(metavar="PLAN", help="Plan file (JSON).")],
     target: Annotated[Target, typer.Option("--to", help="onert: backend settings; csv: one row a layer.")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Which model, for onert.")] = None,
-    profile: ProfileOption = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Which model, where there are several.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option("--profile", "-p", help="csv: profile that the plan was made from, for names.")
+    ] = None,
     output_path: Annotated[Path | None, output_option("Where to write; on stdout where left out.")] = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -35,6 +37,13 @@ def export(
 
     output = current_output(context)
     plan = Plan.load(plan_path)
+    if target is Target.ONERT and profile is not None:
+        raise UnsupportedError(
+            "option --profile",
+            expected="for csv only, since onert's settings count layers and name none",
+            got="--profile",
+            remedy="Leave it out.",
+        )
     if target is Target.ONERT:
         text = onert_settings(_chosen(plan, model)).text() + "\n"
     else:

@@ -265,6 +265,8 @@ def test_plans_that_cannot_be_exported_are_refused(files: "Files", tmp_path: Pat
     assert "onnxruntime-cpu" in said["error"]["got"]
     said = run("export", files.plan, "--to", "onert", "-m", "medium", *more, code=ExitCode.BAD_INPUT)
     assert "medium" in said["error"]["expected"]
+    arguments = ["export", files.plan, "--to", "onert", "-m", "small", "-p", files.profile, *more]
+    assert run(*arguments, code=ExitCode.BAD_INPUT)["error"]["got"] == "--profile"
     data = json.loads(files.profile.read_text())
     data["models"] = data["models"][:1]
     files.profile.write_text(json.dumps(data))
