@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from .costs import Configuration, Provenance
 from .errors import PlanError, StalePlanError
-from .validation import first_problem
+from .files import fitting, readable
 
 PLAN_SCHEMA_VERSION = 1
 
@@ -119,18 +119,14 @@ class Plan(BaseModel):
         StalePlanError
             It was written with another schema version.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise PlanError(
-                f"plan {path}", expected="a readable file", got=error.strerror or str(error), remedy="Check the path."
-            ) from error
-        except ValidationError as error:
-            where, what = first_problem(error)
-            kind = StalePlanError if where == "schema_version" else PlanError
-            raise kind(
-                f"plan {path}, {where}",
-                expected=f"a plan of schema version {PLAN_SCHEMA_VERSION}",
-                got=what,
-                remedy="Write it again with `edgeplan plan`.",
-            ) from error
+        subject = f"plan {path}"
+        with readable(subject, PlanError):
+            data = Path(path).read_bytes()
+        with fitting(
+            subject,
+            PlanError,
+            expected=f"a plan of schema version {PLAN_SCHEMA_VERSION}",
+            remedy="Write it again with `edgeplan plan`.",
+            other_version=StalePlanError,
+        ):
+            return cls.model_validate_json(data)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import ScenarioError
+from .files import fitting, readable
 from .platform import Platform
 from .problem import Limits, Objective
-from .validation import first_problem
 from .workload import Stream
 
 SCENARIO_SCHEMA_VERSION = 1
@@ -74,23 +74,14 @@ class Scenario(BaseModel):
         ScenarioError
             The file cannot be read, is not YAML, or does not fit the schema; the first place that does not is named.
         """
+        subject = f"scenario {path}"
+        with readable(subject, ScenarioError):
+            text = Path(path).read_text()
         try:
-            data = yaml.safe_load(Path(path).read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            got = getattr(error, "strerror", None) or str(error)
-            raise ScenarioError(
-                f"scenario {path}", expected="a readable file", got=got, remedy="Check the path."
-            ) from error
+            data = yaml.safe_load(text)
         except yaml.YAMLError as error:
             got = " ".join(str(error).split())
-            raise ScenarioError(f"scenario {path}", expected="YAML", got=got, remedy="Correct the syntax.") from error
-        try:
+            raise ScenarioError(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error
+        expected = "what `edgeplan schema scenario` describes"
+        with fitting(subject, ScenarioError, expected=expected, remedy="Correct this key."):
             return cls.model_validate(data)
-        except ValidationError as error:
-            where, what = first_problem(error)
-            raise ScenarioError(
-                f"scenario {path}, {where}",
-                expected="what `edgeplan schema scenario` describes",
-                got=what,
-                remedy="Correct this key.",
-            ) from error

@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 from ..formulation import EdgePlanError
 from .commands.check import check
 from .commands.demo import demo
+from .commands.export import export
+from .commands.import_file import import_file
 from .commands.pareto import pareto
 from .commands.plan import plan
 from .commands.profile import profile
@@ -62,6 +64,8 @@ def _options(
 
 for _command in (demo, profile, pareto, plan, check, run, report, schema):
     app.command()(_command)
+app.command("import")(import_file)
+app.command()(export)
 
 
 def main() -> None:

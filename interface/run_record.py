@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from ..formulation import EdgePlanError, first_problem
+from ..formulation import EdgePlanError
+from ..formulation.files import fitting, readable
 
 RUN_SCHEMA_VERSION = 1
 
@@ -183,21 +184,12 @@ class RunRecord(BaseModel):
         RunRecordError
             The file cannot be read, is truncated, or is not a run record.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            got = error.strerror or str(error)
-            raise RunRecordError(
-                f"run record {path}", expected="a readable file", got=got, remedy="Check the path."
-            ) from error
-        except ValidationError as error:
-            where, what = first_problem(error)
-            raise RunRecordError(
-                f"run record {path}, {where}",
-                expected=f"a run record of schema version {RUN_SCHEMA_VERSION}",
-                got=what,
-                remedy="Write it again with `edgeplan run --output`.",
-            ) from error
+        subject = f"run record {path}"
+        with readable(subject, RunRecordError):
+            data = Path(path).read_bytes()
+        expected = f"a run record of schema version {RUN_SCHEMA_VERSION}"
+        with fitting(subject, RunRecordError, expected=expected, remedy="Write it again with `edgeplan run --output`."):
+            return cls.model_validate_json(data)
 
 
 def mean_absolute_percentage_error(predictions: Sequence[SegmentPrediction]) -> float:

@@ -9,6 +9,8 @@ from .backends import Session as Session
 from .backends import find_backends as find_backends
 from .backends import open_backend as open_backend
 from .cache import cache_root as cache_root
+from .dnn_partitioning import read_dnn_partitioning as read_dnn_partitioning
+from .dnn_partitioning import write_dnn_partitioning as write_dnn_partitioning
 from .inputs import sample_inputs as sample_inputs
 from .light_models import light_model_names as light_model_names
 from .light_models import resolve_model as resolve_model

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ..formulation import (
     Configuration,
@@ -19,8 +19,8 @@ from ..formulation import (
     Platform,
     ProfileError,
     Provenance,
-    first_problem,
 )
+from ..formulation.files import fitting, readable
 from .cache import written_whole
 from .machine import Fingerprint
 from .memory import SessionMemory
@@ -166,6 +166,8 @@ class Profile(_Part):
         Backends that could not be measured, and why.
     warnings : tuple of str
         What makes the figures doubtful, for instance other processes at work.
+    provenance : Provenance, optional
+        Where the costs come from, if they were not measured here.
     """
 
     schema_version: Literal[1] = PROFILE_SCHEMA_VERSION
@@ -176,6 +178,7 @@ class Profile(_Part):
     created: str
     absent: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -186,35 +189,25 @@ class Profile(_Part):
         ProfileError
             The file cannot be read, is cut short, or is of another schema or schema version.
         """
-        path = Path(path)
+        subject = f"profile {path}"
         again = "Make it again with `edgeplan profile`."
+        with readable(subject, ProfileError, "Check the path, or make the profile."):
+            text = Path(path).read_text(encoding="utf-8")
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            got = getattr(error, "strerror", None) or str(error)
-            raise ProfileError(
-                f"profile {path}", expected="a readable file", got=got, remedy="Check the path, or make the profile."
-            ) from error
+            data = json.loads(text)
         except ValueError as error:
-            raise ProfileError(f"profile {path}", expected="whole JSON", got=str(error), remedy=again) from error
+            raise ProfileError(subject, expected="whole JSON", got=str(error), remedy=again) from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != PROFILE_SCHEMA_VERSION:
             raise ProfileError(
-                f"profile {path}",
+                subject,
                 expected=f"schema version {PROFILE_SCHEMA_VERSION}",
                 got="none" if version is None else str(version),
                 remedy=again,
             )
-        try:
+        expected = "what `edgeplan schema profile` describes"
+        with fitting(subject, ProfileError, expected=expected, remedy=again):
             return cls.model_validate(data)
-        except ValidationError as error:
-            where, what = first_problem(error)
-            raise ProfileError(
-                f"profile {path}, {where}",
-                expected="what `edgeplan schema profile` describes",
-                got=what,
-                remedy=again,
-            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write the profile, whole or not at all."""
@@ -229,7 +222,7 @@ class Profile(_Part):
         GraphError, CostError
             The file was changed so that its parts do not fit together.
         """
-        provenance = Provenance(
+        provenance = self.provenance or Provenance(
             kind="measured", source=f"profile of {self.created}", fingerprint=self.platform.fingerprint
         )
         return tuple(model.to_model(provenance) for model in self.models)
