@@ -49,10 +49,10 @@ PROBLEM_CLASSES = (
         built_in={
             "ideals": ("partition.ideals", "IdealLattice"),
             "portfolio": ("partition.portfolio", "Portfolio"),
+            "blocks": ("partition.blocks", "Blocks"),
             "cp_sat": ("partition.cp_sat", "CpSat"),
             "mip": ("partition.mip", "Mip"),
             "local_search": ("partition.local_search", "LocalSearch"),
-            "greedy": ("partition.greedy", "Greedy"),
             "brute_force": ("partition.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.partition",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .reduced import Reduced
+from ...formulation import PartitionProblem
+from .reduced import Reduced, Rows
 
 
 def average_load(reduced: Reduced) -> float:
@@ -33,3 +35,34 @@ def highest_load(reduced: Reduced) -> float:
     """An upper bound on the largest load of every partition that can run."""
     runs = reduced.accelerator[np.isfinite(reduced.accelerator)]
     return float(runs.sum() + reduced.cpu.sum() + reduced.net_cost.sum())
+
+
+def longest_path(problem: PartitionProblem) -> float:
+    """A lower bound on the latency of one sample: the longest path, each of its nodes and moves as cheap as can be."""
+    return float(earliest(problem).min(axis=1).max())
+
+
+def earliest(problem: PartitionProblem) -> NDArray[np.float64]:
+    """Lower bounds on when each node is done inside a block, and on the CPU, shape (n, 2).
+
+    An output that changes between the two is moved once.
+    """
+    n = problem.n_nodes
+    before = Rows.of(problem.edges[:, 1], problem.edges[:, 0], n)
+    waiting = np.diff(before.start)
+    after = Rows.of(problem.edges[:, 0], problem.edges[:, 1], n)
+    accelerator = problem.accelerator_time if problem.n_accelerators else np.full(n, np.inf)
+    ready = np.flatnonzero(waiting == 0).tolist()
+    least = np.zeros((n, 2))
+    for v in ready:
+        inside, outside = 0.0, 0.0
+        for u in before[v]:
+            move = float(problem.transfer_time[u])
+            inside = max(inside, min(least[u, 0], least[u, 1] + move))
+            outside = max(outside, min(least[u, 1], least[u, 0] + move))
+        least[v] = inside + accelerator[v], outside + problem.cpu_time[v]
+        for w in after[v]:
+            waiting[w] -= 1
+            if waiting[w] == 0:
+                ready.append(int(w))
+    return least

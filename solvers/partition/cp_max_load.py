@@ -20,8 +20,8 @@ from ..cp_run import run_cp_sat
 from ..stop import Stop
 from .reduced import Reduced
 
-_STEPS = 100_000_000
-"""Integer steps of the largest load of interest; a load of up to a few thousand terms is short by 1e-5 at most."""
+_STEPS = 1_000_000_000
+"""Integer steps of the largest load of interest; a load of up to a few thousand terms is short by 1e-6 at most."""
 
 _ORDERED = 60
 """Groups, the longest first, whose accelerators are numbered in order of first use: others change little."""

@@ -31,14 +31,15 @@ class CpSat:
                 return PartitionSolution("infeasible", self.name, clashes=(memory_clash(groups),))
             return PartitionSolution("timeout", self.name, bound=bound)
         partition = groups.partition(found.device)
-        evaluation = evaluate_partition(problem, partition)
-        objective = evaluation.objective
+        objective = evaluate_partition(problem, partition).objective
         # The model's integers are coarse where the limit is far above the optimum: search again just below.
-        while found.proven and evaluation.feasible and objective > bound * (1 + PROOF):
-            better = cp_max_load(groups, objective * (1 - PROOF), None, stop, seed)
-            bound = max(bound, better.bound)
-            if better.device is None:
+        while found.proven and objective > bound * (1 + PROOF):
+            found = cp_max_load(groups, objective * (1 - PROOF), None, stop, seed)
+            bound = max(bound, found.bound)
+            if found.device is None:
                 break
-            partition = groups.partition(better.device)
-            objective = evaluate_partition(problem, partition).objective
+            other = groups.partition(found.device)
+            if evaluate_partition(problem, other).objective >= objective:
+                break
+            partition, objective = other, evaluate_partition(problem, other).objective
         return answered(self.name, groups, Incumbent(partition.device, objective), bound)

@@ -7,7 +7,7 @@ one group never costs anything. Both steps keep every load as it is, up to the o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,10 @@ class Reduced:
     def partition(self, device: NDArray[np.int64], block: NDArray[np.int64] | None = None) -> Partition:
         """Partition of the nodes from one of the groups."""
         return Partition.of(device[self.group], 0 if block is None else block[self.group])
+
+    def with_problem(self, problem: PartitionProblem) -> Reduced:
+        """The same groups for a variant of the problem with the same nodes."""
+        return replace(self, problem=problem)
 
     def merged(self, label: NDArray[np.int64]) -> Reduced:
         """Reduce further: groups with the same label become one."""

@@ -12,7 +12,7 @@ from .multilevel import Incumbent, random_devices
 from .reduced import Reduced
 from .solution import PartitionSolution
 
-PROOF = 1e-7
+PROOF = 1e-6
 """Relative gap below which a partition counts as proven optimal: models of integers prove no less."""
 
 
@@ -32,7 +32,7 @@ def _first_nodes(groups: Reduced) -> NDArray[np.int64]:
 
 
 def answered(method: str, groups: Reduced, incumbent: Incumbent, bound: float) -> PartitionSolution:
-    """Solution with the incumbent, if there is one; optimal where it meets the bound within `PROOF`."""
+    """Solution with the incumbent, if there is one; optimal where it meets the bound within twice `PROOF`."""
     if not np.isfinite(incumbent.value):
         return PartitionSolution("timeout", method, bound=bound)
     partition = groups.partition(incumbent.device[_first_nodes(groups)])
