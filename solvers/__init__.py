@@ -3,6 +3,8 @@
 from .answer import Answer as Answer
 from .core_sets import families as families
 from .features import Features as Features
+from .fronts import ChainFront as ChainFront
+from .fronts import chain_front as chain_front
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of

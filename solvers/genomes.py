@@ -74,27 +74,24 @@ class Genomes:
         ----------
         genomes : ndarray of int, shape (p, 2 K − 1)
         """
+        from .fronts.scoring import label_rows
+
         space, last = self.space, self.n_units
         options, flags = genomes[:, :last], genomes[:, last:]
         ends = np.ones((len(genomes), last), dtype=bool)
         ends[:, :-1] = (options[:, 1:] != options[:, :-1]) | (flags == 1)
-        labels = np.zeros((len(genomes), space.width))
-        start = np.zeros(len(genomes), dtype=np.int64)
-        before = np.full(len(genomes), -1)
-        for unit in range(last):
-            rows = np.flatnonzero(ends[:, unit])
-            option, at = options[rows, unit], start[rows]
-            memory = space.memory[option]
-            added = space.added[at, unit + 1, option]
-            moved = np.where(at == 0, space.chain.arrive_us[memory], space.chain.move_us[at, before[rows], memory])
-            here = labels[rows]
-            latency_us = (here[:, 0] + moved) + added[:, 0]
-            transient = np.maximum(here[:, space.transient], added[:, space.transient])
-            here = here + added
-            here[:, 0], here[:, space.transient] = latency_us, transient
-            labels[rows], start[rows], before[rows] = here, unit + 1, memory
-        labels[:, 0] += space.chain.leave_us[before]
-        return labels
+        transient = space.transient
+        return label_rows(
+            np.ascontiguousarray(options, dtype=np.int64),
+            ends,
+            space.added,
+            space.memory,
+            space.chain.move_us,
+            space.chain.arrive_us,
+            space.chain.leave_us,
+            transient.start,
+            transient.stop,
+        )
 
     def excess(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each label exceeds limits, in shares of them, 0 where it keeps all; infinite where it cannot run."""
