@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .assemble import Choice
+from .fronts.layered import LayeredModel
 from .label_space import LabelSpace
 from .limits import highest_accepted, limits_of
 
@@ -46,11 +47,21 @@ class Genomes:
         return tuple(np.flatnonzero(row) if row.any() else np.arange(len(row)) for row in runs)
 
     @cached_property
+    def is_allowed(self) -> NDArray[np.bool_]:
+        """`allowed` as a table, shape (K, O)."""
+        table = np.zeros((self.n_units, len(self.space.configuration)), dtype=bool)
+        for unit, options in enumerate(self.allowed):
+            table[unit, options] = True
+        return table
+
+    @cached_property
     def cuts_can_pay(self) -> bool:
         """Whether to cut between units under the same option can be better in anything; else flags stay down.
 
         It cannot where no segment takes longer, or keeps or needs more bytes, than any two parts of it together.
         """
+        if LayeredModel.of(self.space.problem, self.space.chain.model) is not None and not self.space.load_cores:
+            return False
         added = self.space.added
         transient = added[..., self.space.transient]
         for middle in range(1, self.n_units):
@@ -131,7 +142,7 @@ class Genomes:
             cut_share = rng.uniform(0, 0.5)
             for unit in range(self.n_units):
                 allowed = self.allowed[unit]
-                keep = unit > 0 and rng.random() > cut_share and genome[unit - 1] in allowed
+                keep = unit > 0 and rng.random() > cut_share and self.is_allowed[unit, genome[unit - 1]]
                 genome[unit] = genome[unit - 1] if keep else rng.choice(allowed)
             if self.cuts_can_pay:
                 genome[self.n_units :] = rng.random(self.n_units - 1) < cut_share / 4
