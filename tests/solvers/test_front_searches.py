@@ -34,7 +34,8 @@ def sound(found: Search, seed: int) -> float:
 @pytest.mark.parametrize("seed", range(2))
 def test_spea2_comes_near_the_exact_front(seed: int) -> None:
     found = Spea2(population=30, generations=30).search(random_problem(FRONT, seed), TimeLimit(60), seed)
-    assert found.evaluations == 900
+    # The first generation leaves out repeated genomes.
+    assert 800 < found.evaluations <= 900
     assert sound(found, seed) > 0.95
 
 
