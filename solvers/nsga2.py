@@ -151,7 +151,9 @@ def _pymoo_problem(genomes: Genomes, archive: Archive) -> Any:
         """Two objectives and one constraint, evaluated for a whole population at once."""
 
         def __init__(self) -> None:
-            highest = np.r_[[int(a.max()) for a in genomes.allowed], np.ones(genomes.n_units - 1, dtype=np.int64)]
+            highest = np.r_[
+                [int(a.max()) for a in genomes.allowed], np.full(genomes.n_units - 1, int(genomes.cuts_can_pay))
+            ]
             super().__init__(n_var=genomes.n_genes, n_obj=2, n_ieq_constr=1, xl=0, xu=highest, vtype=int)
 
         def _evaluate(self, x: NDArray[np.int64], out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
