@@ -32,6 +32,7 @@ from edgeplan.solvers import TimeLimit, chain_front, hypervolume, solve
 from edgeplan.solvers.fronts.archive import Search
 from edgeplan.solvers.fronts.hlps import Hlps
 from edgeplan.solvers.fronts.layered import LayeredModel
+from edgeplan.solvers.fronts.lazy_front import LazyFront
 from edgeplan.solvers.fronts.spea2 import Spea2
 from edgeplan.solvers.genomes import Genomes
 from edgeplan.solvers.label_space import LabelSpace
@@ -41,7 +42,7 @@ COMMAND = "python benchmarks/fronts.py --output docs/results/fronts.md"
 SIZES = ((50, 4), (200, 4), (1000, 2), (1000, 4))
 EVALUATIONS = {50: 10_000, 200: 10_000, 1000: 5_000}
 LIGHT_MODELS = ("squeezenet", "densenet121")
-COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d5a97", "#bc8a00", "#444444")
+COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d5a97", "#bc8a00", "#444444", "#c77dff")
 
 
 def costs(n: int, width: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -147,7 +148,8 @@ def searches(evaluations: int) -> dict[str, Callable[[Genomes, int], Search]]:
         "NSGA-II, pymoo's operators": lambda g, s: Nsga2("none", 100, generations, "stock").search_genomes(g, limit, s),
         "NSGA-II, segments": lambda g, s: Nsga2("none", 100, generations).search_genomes(g, limit, s),
         "SPEA2, segments": lambda g, s: Spea2("none", 100, generations).search_genomes(g, limit, s),
-        "HLPS": lambda g, s: Hlps("index", evaluations).search_genomes(g, limit, s),
+        "HLPS, a digit a size": lambda g, s: Hlps("index", evaluations).search_genomes(g, limit, s),
+        "HLPS, a digit an operator": lambda g, s: Hlps("name", evaluations).search_genomes(g, limit, s),
         "NSGA-II, seeded by shortest paths": lambda g, s: Nsga2("greedy", 100, generations).search_genomes(g, limit, s),
         "NSGA-II, seeded by supported points": lambda g, s: Nsga2("exact", 100, generations).search_genomes(
             g, limit, s
@@ -160,7 +162,7 @@ def against_exact(problems: Sequence[Problem], curves: dict[str, dict[str, Searc
     for problem in problems:
         (model,) = problem.models
         front_s = seconds(lambda p=problem: solve(p), 2)
-        exact = np.array([(p.latency_us, p.memory_bytes) for p in exact_points(problem)])
+        exact = exact_points(problem)
         genomes = Genomes(LabelSpace.of(problem, model))
         n = genomes.n_units
         evaluations = next(count for size, count in EVALUATIONS.items() if n <= size)
@@ -184,11 +186,12 @@ def against_exact(problems: Sequence[Problem], curves: dict[str, dict[str, Searc
             )
 
 
-def exact_points(problem: Problem) -> Sequence[object]:
-    """Points of the exact front, which is proven complete."""
+def exact_points(problem: Problem) -> np.ndarray:
+    """Figures of the exact front, which is proven complete, shape (points, 2)."""
     solution = solve(problem)
     assert solution.status == "optimal"
-    return solution.front
+    assert isinstance(solution.front, LazyFront)
+    return solution.front.figures
 
 
 def with_choices(us: np.ndarray, held: np.ndarray, switch_us: np.ndarray) -> np.ndarray:
@@ -268,7 +271,7 @@ def picture(curves: dict[str, dict[str, Search]], problems: Sequence[Problem]) -
     for row, problem in enumerate(problems):
         (model,) = problem.models
         found, top = curves[model.name], row * height
-        exact = np.array([(p.latency_us, p.memory_bytes) for p in exact_points(problem)])
+        exact = exact_points(problem)
         fronts = {"exact": exact} | {name: search.figures for name, search in found.items()}
         # Ends that no search reaches and none needs would flatten the rest.
         low, high = exact.min(axis=0), exact.max(axis=0)
@@ -364,7 +367,8 @@ def main() -> None:
         "Share of the exact front's hypervolume, after the first generation (HLPS: after its first point was "
         "explored), after a tenth of the evaluations, and in the end; the archive of everything seen. Each search has "
         "the same number of evaluations and seed 1. The last column is its time over that of "
-        "`solve` with the exact front, every point scored again. Light models have their own graphs and weights under synthetic times.",
+        "`solve` with the exact front, every point scored again. Light models have their own graphs and weights under "
+        "synthetic times.",
         "",
         *table(
             ("problem", "search", "evaluations", "first", "a tenth", "end", "seconds", "over exact"),

@@ -49,7 +49,7 @@ def test_hlps_comes_near_the_exact_front_within_its_samples(seed: int) -> None:
 def test_stock_operators_search_the_same_genomes() -> None:
     stock = Nsga2("none", population=30, generations=10, operators="stock")
     found = stock.search(random_problem(FRONT, 1), TimeLimit(60), 0)
-    assert found.evaluations == 300
+    assert 250 < found.evaluations <= 300
     assert sound(found, 1) > 0.5
 
 
