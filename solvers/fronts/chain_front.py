@@ -197,8 +197,8 @@ def front_of_costs(
 
 
 def label_front(costs: ChainCosts, caps: Caps, epsilon: float, stop: Stop | None) -> ChainFront:
-    """Front by labels alone; trimmed by (1 + epsilon)^(1 / n) at each layer, where epsilon is not 0."""
-    tolerance = (1 + epsilon) ** (1 / costs.n_layers) - 1 if epsilon else 0.0
+    """Front by labels alone; trimmed at each layer, where epsilon is not 0, and by all layers and rounding within 1 + epsilon."""
+    tolerance = (1 + epsilon) ** (1 / (costs.n_layers + 2)) - 1 if epsilon else 0.0
     if not costs.sums_are_exact():
         tolerance = max(tolerance, _rounding_step(costs))
         epsilon = max(epsilon, ROUNDING)
