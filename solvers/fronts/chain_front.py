@@ -197,7 +197,7 @@ def front_of_costs(
 
 
 def label_front(costs: ChainCosts, caps: Caps, epsilon: float, stop: Stop | None) -> ChainFront:
-    """Front by labels alone; trimmed at each layer, where epsilon is not 0, and by all layers and rounding within 1 + epsilon."""
+    """Front by labels alone; trimmed at each layer where epsilon is not 0: in all, with rounding, by 1 + epsilon."""
     tolerance = (1 + epsilon) ** (1 / (costs.n_layers + 2)) - 1 if epsilon else 0.0
     if not costs.sums_are_exact():
         tolerance = max(tolerance, _rounding_step(costs))
