@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import ScenarioError
@@ -74,6 +73,8 @@ class Scenario(BaseModel):
         ScenarioError
             The file cannot be read, is not YAML, or does not fit the schema; the first place that does not is named.
         """
+        import yaml
+
         subject = f"scenario {path}"
         with readable(subject, ScenarioError):
             text = Path(path).read_text()

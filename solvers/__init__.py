@@ -3,6 +3,12 @@
 from .answer import Answer as Answer
 from .core_sets import families as families
 from .features import Features as Features
+from .fronts import ChainFront as ChainFront
+from .fronts import JointFront as JointFront
+from .fronts import MeasuredFront as MeasuredFront
+from .fronts import chain_front as chain_front
+from .fronts import joint_front as joint_front
+from .fronts import measured_front as measured_front
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of

@@ -59,7 +59,7 @@ class Chain:
         processors = problem.platform.processor_by_name
         names = [processors[c.processor].memory for c in configurations]
         memories = tuple(memory.name for memory in problem.platform.memories if memory.name in names)
-        move_us, arrive_us, leave_us = _transfers(problem, model.graph, at, memories)
+        move_us, arrive_us, leave_us = transfers(problem, model.graph, at, memories)
         return cls(
             model,
             tuple(at),
@@ -85,10 +85,15 @@ class Chain:
         return np.array([c.threads for c in self.configurations], dtype=np.int64)
 
 
-def _transfers(
+def transfers(
     problem: Problem, graph: LayerGraph, at: tuple[int, ...], memories: tuple[str, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Times to move tensors, by the platform's links; infinite where no link joins two memories."""
+    """Times to move tensors, by the platform's links; infinite where no link joins two memories.
+
+    Returns
+    -------
+    move_us, shape (K + 1, M, M); arrive_us, shape (M,); leave_us, shape (M,). See `Chain`.
+    """
     platform = problem.platform
     sample = {p.memory: p.name for p in reversed(platform.processors)}
     host = platform.processors[0].memory

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .assemble import Choice
+from .fronts.layered import LayeredModel
 from .label_space import LabelSpace
 from .limits import highest_accepted, limits_of
 
@@ -46,11 +47,21 @@ class Genomes:
         return tuple(np.flatnonzero(row) if row.any() else np.arange(len(row)) for row in runs)
 
     @cached_property
+    def is_allowed(self) -> NDArray[np.bool_]:
+        """`allowed` as a table, shape (K, O)."""
+        table = np.zeros((self.n_units, len(self.space.configuration)), dtype=bool)
+        for unit, options in enumerate(self.allowed):
+            table[unit, options] = True
+        return table
+
+    @cached_property
     def cuts_can_pay(self) -> bool:
         """Whether to cut between units under the same option can be better in anything; else flags stay down.
 
         It cannot where no segment takes longer, or keeps or needs more bytes, than any two parts of it together.
         """
+        if LayeredModel.of(self.space.problem, self.space.chain.model) is not None and not self.space.load_cores:
+            return False
         added = self.space.added
         transient = added[..., self.space.transient]
         for middle in range(1, self.n_units):
@@ -74,27 +85,24 @@ class Genomes:
         ----------
         genomes : ndarray of int, shape (p, 2 K − 1)
         """
+        from .fronts.scoring import label_rows
+
         space, last = self.space, self.n_units
         options, flags = genomes[:, :last], genomes[:, last:]
         ends = np.ones((len(genomes), last), dtype=bool)
         ends[:, :-1] = (options[:, 1:] != options[:, :-1]) | (flags == 1)
-        labels = np.zeros((len(genomes), space.width))
-        start = np.zeros(len(genomes), dtype=np.int64)
-        before = np.full(len(genomes), -1)
-        for unit in range(last):
-            rows = np.flatnonzero(ends[:, unit])
-            option, at = options[rows, unit], start[rows]
-            memory = space.memory[option]
-            added = space.added[at, unit + 1, option]
-            moved = np.where(at == 0, space.chain.arrive_us[memory], space.chain.move_us[at, before[rows], memory])
-            here = labels[rows]
-            latency_us = (here[:, 0] + moved) + added[:, 0]
-            transient = np.maximum(here[:, space.transient], added[:, space.transient])
-            here = here + added
-            here[:, 0], here[:, space.transient] = latency_us, transient
-            labels[rows], start[rows], before[rows] = here, unit + 1, memory
-        labels[:, 0] += space.chain.leave_us[before]
-        return labels
+        transient = space.transient
+        return label_rows(
+            np.ascontiguousarray(options, dtype=np.int64),
+            ends,
+            space.added,
+            space.memory,
+            space.chain.move_us,
+            space.chain.arrive_us,
+            space.chain.leave_us,
+            transient.start,
+            transient.stop,
+        )
 
     def excess(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far each label exceeds limits, in shares of them, 0 where it keeps all; infinite where it cannot run."""
@@ -134,7 +142,7 @@ class Genomes:
             cut_share = rng.uniform(0, 0.5)
             for unit in range(self.n_units):
                 allowed = self.allowed[unit]
-                keep = unit > 0 and rng.random() > cut_share and genome[unit - 1] in allowed
+                keep = unit > 0 and rng.random() > cut_share and self.is_allowed[unit, genome[unit - 1]]
                 genome[unit] = genome[unit - 1] if keep else rng.choice(allowed)
             if self.cuts_can_pay:
                 genome[self.n_units :] = rng.random(self.n_units - 1) < cut_share / 4

@@ -69,9 +69,8 @@ class SegmentMutation(Mutation):
         length = min(k, int(np.exp(rng.uniform(0, np.log(k + 1)))))
         first = int(rng.integers(0, k - length + 1))
         option = int(rng.choice(self._genomes.allowed[int(rng.integers(first, first + length))]))
-        for unit in range(first, first + length):
-            if option in self._genomes.allowed[unit]:
-                genome[unit] = option
+        taken = first + np.flatnonzero(self._genomes.is_allowed[first : first + length, option])
+        genome[taken] = option
         genome[k + first : k + first + length - 1] = 0
 
     def _shift(self, genome: NDArray[np.int64], rng: np.random.Generator) -> None:
@@ -84,5 +83,5 @@ class SegmentMutation(Mutation):
         elif len(boundaries):
             left = int(rng.choice(boundaries))
             taker, taken = (left, left + 1) if rng.random() < 0.5 else (left + 1, left)
-            if genome[taker] in self._genomes.allowed[taken]:
+            if self._genomes.is_allowed[taken, genome[taker]]:
                 genome[taken] = genome[taker]

@@ -40,6 +40,8 @@ PROBLEM_CLASSES = (
             "nsga2": ("nsga2", "Nsga2"),
             "greedy": ("greedy", "Greedy"),
             "brute_force": ("brute_force", "BruteForce"),
+            "spea2": ("fronts.spea2", "Spea2"),
+            "hlps": ("fronts.hlps", "Hlps"),
         },
         entry_point_group="edgeplan.solvers",
     ),

@@ -34,39 +34,19 @@ def shortest_path(
     -----
     O(K² · O · M) for K cuts, O options, M memories.
     """
-    chain, last = space.chain, space.chain.n_units
+    chain = space.chain
     cost = space.added[..., 0] + us_per_byte * np.where(
         np.isfinite(space.added[..., 0]), space.added[..., space.resident].sum(axis=-1), 0.0
     )
     if allowed is not None:
         cost = np.where(allowed, cost, np.inf)
-    best = np.full((last + 1, space.n_memories), np.inf)
-    source: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for b in range(1, last + 1):
-        leave_us = chain.leave_us[space.memory] if b == last else 0.0
-        for a in range(b):
-            for before in range(space.n_memories if a else 1):
-                so_far = best[a, before] if a else 0.0
-                move_us = chain.move_us[a, before] if a else chain.arrive_us
-                total = so_far + move_us[space.memory] + cost[a, b] + leave_us
-                for m in range(space.n_memories):
-                    options = np.flatnonzero(space.memory == m)
-                    if not len(options):
-                        continue
-                    option = options[np.argmin(total[options])]
-                    if total[option] < best[b, m]:
-                        best[b, m], source[b, m] = total[option], (a, before, int(option))
-    m = int(np.argmin(best[last]))
-    if not np.isfinite(best[last, m]):
+    from .fronts.path_kernel import shortest_steps
+
+    steps = shortest_steps(cost, space.memory, chain.move_us, chain.arrive_us, chain.leave_us)
+    if not len(steps):
         return None
-    steps: list[tuple[int, int, int]] = []
-    b = last
-    while b > 0:
-        a, before, option = source[b, m]
-        steps.append((a, b, option))
-        b, m = a, before
-    steps.reverse()
-    return label_of(space, steps), tuple(space.choice(*step) for step in steps)
+    way = [(int(a), int(b), int(option)) for a, b, option in steps]
+    return label_of(space, way), tuple(space.choice(*step) for step in way)
 
 
 def label_of(space: LabelSpace, steps: list[tuple[int, int, int]]) -> NDArray[np.float64]:

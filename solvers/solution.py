@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 from ..formulation import Evaluation, Plan, SolverStamp
 from .answer import Answer
@@ -25,6 +27,15 @@ class FrontPoint:
     latency_us: float
     memory_bytes: float
     plan: Plan
+
+
+@runtime_checkable
+class StampsItself(Protocol):
+    """A front in arrays, which stamps its plans as it makes them."""
+
+    def stamped(self, stamp: SolverStamp, /) -> Sequence[FrontPoint]:
+        """Copy whose plans carry the stamp."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Solution(Answer):
         For a front, its fastest point.
     evaluation : Evaluation or None
         Of `plan`, by the one evaluator.
-    front : tuple of FrontPoint
+    front : sequence of FrontPoint
         By growing latency; empty unless the objective is ``front``. ``optimal`` then means that it is complete.
     clashes : tuple of Clash
         For ``infeasible``: limits that clash.
@@ -67,7 +78,7 @@ class Solution(Answer):
 
     plan: Plan | None = None
     evaluation: Evaluation | None = None
-    front: tuple[FrontPoint, ...] = ()
+    front: Sequence[FrontPoint] = ()
     clashes: tuple[Clash, ...] = ()
 
     def stamped(self) -> Solution:
@@ -82,6 +93,8 @@ class Solution(Answer):
             runtime_s=self.runtime_s,
         )
         plan = self.plan.model_copy(update={"solver": stamp}) if self.plan is not None else None
+        if isinstance(self.front, StampsItself):
+            return replace(self, plan=plan, front=self.front.stamped(stamp))
         # A point of the front minimises no single objective, so its stamp states no bound but its own latency.
         front = tuple(
             replace(
