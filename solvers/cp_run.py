@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from .cp_model_builder import CpProblem
 from .stop import Stop
 from .verify import SolverBugError
 
@@ -17,7 +16,13 @@ _WORKERS = 1
 OR-Tools 9.15 aborts the process ("Check failed: heuristics.fixed_search") where one ends a search that others load."""
 
 
-def run_cp_sat(model: CpProblem, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
+class HasCpModel(Protocol):
+    """A problem as a CP-SAT model, whatever the class of problems."""
+
+    cp: cp_model.CpModel
+
+
+def run_cp_sat(model: HasCpModel, stop: Stop, seed: int) -> tuple[cp_model.CpSolver, str]:
     """Run CP-SAT until done or stopped; 'OPTIMAL', 'FEASIBLE', 'INFEASIBLE' or 'UNKNOWN'."""
     from ortools.sat.python import cp_model
 
