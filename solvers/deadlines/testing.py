@@ -94,7 +94,7 @@ def hax_conn() -> JobProblem:
     """GoogleNet and AlexNet on the GPU and the DLA of a Jetson Xavier, makespan; 2520 µs is optimal.
 
     Costs from the public artefact of HaX-CoNN (PPoPP 2024, doi 10.1145/3627535.3638502), which calls its transition
-    times dummies. Milliseconds there; the time of a transition is paid by the processor that is left.
+    times dummies. Milliseconds there. A transition delays what follows and keeps no processor busy.
     """
     costs = {
         "GoogleNet": (
