@@ -6,7 +6,7 @@ import numpy as np
 
 from ...formulation import JobProblem, JobSchedule
 from ..stop import Stop
-from .answers import answer, improved
+from .answers import answer, improved, lower_bound
 from .features import JobFeatures
 from .policies import deadline_keys
 from .solution import JobSolution
@@ -39,9 +39,9 @@ class RandomSearch:
         able = np.isfinite(flat.duration_us)
         deadline_us, release_us = deadline_keys(flat)
         best: JobSchedule | None = None
-        best_cost = (np.inf, np.inf)
+        best_cost, least = (np.inf, np.inf), lower_bound(problem)
         for _ in range(self.evaluations):
-            if stop():
+            if stop() or best_cost <= (least, 0.0):
                 break
             parts, stretch = [], rng.uniform(0.5, 1.5, len(problem.jobs))
             for network in problem.network_of:
