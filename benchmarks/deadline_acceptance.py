@@ -234,7 +234,7 @@ def main() -> None:
         "deadline = period, every job may be dropped, jobs released within 100 ms. Utilisation counts each whole "
         "network on the processor that runs it fastest; two processors can carry more than 1. Costs are measured "
         "(`benchmarks/data/light_model_costs.json`, one thread of a CPU) and are scaled to the utilisation, transfers "
-        "too. The second processor and the transfers are **estimated**: convolutions and matrix products twice as fast, "
+        "too. The second processor and transfers are **estimated**: convolutions and matrix products twice as fast, "
         f"the rest half as fast, 4 GB/s after 20 µs. `cp_sat` may take {CP_LIMIT_S} s a set, its heuristic start "
         "included. 95 % intervals: Wilson for shares, normal for means. The verdict holds for ever and for sporadic "
         "requests, the other rows only for these jobs; it accepts where layers, or pieces of them, pass the test. "
