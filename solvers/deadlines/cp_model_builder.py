@@ -29,7 +29,9 @@ _WHOLE = 1e-6
 
 
 def tick_us(problem: JobProblem) -> tuple[float, bool]:
-    """Longest tick that all times are multiples of, or the shortest there is; and whether they are."""
+    """Longest tick that all times are multiples of, or the shortest; and whether they are, and bytes are whole."""
+    held = np.concatenate([n.weight_bytes.ravel() for n in problem.networks])
+    bytes_whole = bool(np.all(held == np.round(held)))
     parts = [a for n in problem.networks for a in (n.duration_us.ravel(), n.transfer_us.ravel())]
     parts += [np.array([job.release_us, job.deadline_us]) for job in problem.jobs]
     times_us = np.concatenate(parts)
@@ -37,7 +39,7 @@ def tick_us(problem: JobProblem) -> tuple[float, bool]:
     for tick in TICKS_US:
         ticks = times_us / tick
         if np.all(np.abs(ticks - np.round(ticks)) <= _WHOLE):
-            return tick, True
+            return tick, bytes_whole
     return TICKS_US[-1], False
 
 
@@ -108,7 +110,7 @@ class JobModel:
                             self.cp.add(self.start[i] >= self.end[u] + ticks).only_enforce_if(left, entered)
 
     def _add_memory(self) -> None:
-        problem = self.problem
+        problem, whole = self.problem, math.ceil if self._up else math.floor
         for p in np.flatnonzero(np.isfinite(problem.memory_bytes)):
             used = []
             for network in problem.networks:
@@ -117,8 +119,9 @@ class JobModel:
                     held = self.cp.new_bool_var("")
                     for j in jobs:
                         self.cp.add_implication(self.on[problem.offsets[j] + layer][int(p)], held)
-                    used.append(math.ceil(network.weight_bytes[layer, p]) * held)
-            self.cp.add(sum(used) <= math.floor(problem.memory_bytes[p]))
+                    used.append(whole(network.weight_bytes[layer, p]) * held)
+            most = problem.memory_bytes[p]
+            self.cp.add(sum(used) <= (math.floor(most) if self._up else math.ceil(most)))
 
     def _add_contention(self) -> None:
         """The length of a layer grows by its loss of speed times the time that another layer runs beside it."""
