@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import PartitionProblem, Problem, UnsupportedError, capped
+from ..formulation import JobProblem, PartitionProblem, Problem, UnsupportedError, capped
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,24 @@ PROBLEM_CLASSES = (
             "brute_force": ("partition.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.partition",
+    ),
+    ProblemClass(
+        JobProblem,
+        checks="deadlines.verify",
+        built_in={
+            "cp_sat": ("deadlines.cp_sat", "CpSat"),
+            "dynamic_program": ("deadlines.dynamic_program", "DynamicProgram"),
+            "best_whole_model": ("deadlines.dynamic_program", "BestWholeModel"),
+            "latency_optimal_cut": ("deadlines.policies", "LatencyOptimalCut"),
+            "heft": ("deadlines.heft", "Heft"),
+            "cpu_edf": ("deadlines.policies", "CpuEdf"),
+            "gpu_edf": ("deadlines.policies", "GpuEdf"),
+            "fifo": ("deadlines.policies", "Fifo"),
+            "least_slack": ("deadlines.policies", "LeastSlack"),
+            "random_search": ("deadlines.random_search", "RandomSearch"),
+            "brute_force": ("deadlines.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.deadlines",
     ),
 )
 

@@ -10,12 +10,13 @@ from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
-from ..formulation import PartitionProblem, Problem, UnsupportedError, capped
+from ..formulation import JobProblem, PartitionProblem, Problem, UnsupportedError, capped
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
 
 if TYPE_CHECKING:
+    from .deadlines.solution import JobSolution
     from .partition.solution import PartitionSolution
     from .solution import Solution
 
@@ -114,8 +115,16 @@ def solve(
     seed: int = 0,
     cancel: Event | None = None,
 ) -> PartitionSolution: ...
+@overload
 def solve(
-    problem: Problem | PartitionProblem,
+    problem: JobProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> JobSolution: ...
+def solve(
+    problem: Problem | PartitionProblem | JobProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
@@ -125,7 +134,7 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem or PartitionProblem
+    problem : Problem, PartitionProblem or JobProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -137,7 +146,7 @@ def solve(
 
     Returns
     -------
-    Solution or PartitionSolution
+    Solution, PartitionSolution or JobSolution
         Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises
