@@ -86,6 +86,7 @@ def _expand(
     bits = np.empty(words, dtype=np.uint64)
 
     # Ideals are reached with a + c devices only from those reached with one device less.
+    steps = 0
     begin, end_layer, end_queue = 0, 1, 1
     queue[0] = 0
     for used in range(k + m):
@@ -127,6 +128,9 @@ def _expand(
                 at_moved[0] = 0.0
                 at_weight[0] = done_weight
                 while True:
+                    steps += 1
+                    if steps & 4095 == 0 and stopped[0]:
+                        return STOPPED, n_ideals
                     if frame_next[depth] == frame_end[depth]:
                         if depth == 0:
                             break
