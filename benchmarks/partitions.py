@@ -151,7 +151,7 @@ def main() -> None:
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
         f"OR-Tools {version('ortools')}, numba {version('numba')}.",
         "",
-        "Times in the tables are in the instances' own unit. Bold: proven optimal (within 2 millionths). Instances "
+        "Times in the tables are in the instances' own unit. Bold: proven optimal (within 4 millionths). Instances "
         "without a mark are those of `benchmarks/data/partition`, with synthetic costs. *Known before*: best figures "
         "for the published instances from their authors' program and from prototypes with CP-SAT, HiGHS and annealing "
         "(60 s on two cores where not proven).",

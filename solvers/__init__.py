@@ -2,6 +2,7 @@
 
 from .answer import Answer as Answer
 from .core_sets import families as families
+from .deadlines.solution import JobSolution as JobSolution
 from .features import Features as Features
 from .fronts import ChainFront as ChainFront
 from .fronts import JointFront as JointFront
@@ -12,6 +13,7 @@ from .fronts import measured_front as measured_front
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of
+from .partition.solution import PartitionSolution as PartitionSolution
 from .policies import Candidate as Candidate
 from .policies import Judgement as Judgement
 from .policies import Policy as Policy

@@ -12,7 +12,7 @@ from .multilevel import Incumbent, random_devices
 from .reduced import Reduced
 from .solution import PartitionSolution
 
-PROOF = 1e-6
+PROOF = 2e-6
 """Relative gap below which a partition counts as proven optimal: models of integers prove no less."""
 
 

@@ -78,7 +78,7 @@ def test_answers_are_right(method: str, kind: str) -> None:
         assert solution.bound is None or solution.bound <= best.objective * (1 + 1e-9)
         if solver(method, PartitionProblem).features.exact:
             assert solution.status == "optimal"
-            assert solution.objective == pytest.approx(best.objective, rel=3e-6)
+            assert solution.objective == pytest.approx(best.objective, rel=5e-6)
 
 
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
@@ -119,7 +119,7 @@ def test_time_limits_are_kept_and_what_was_found_is_returned(method: str, kind: 
         assert 0 <= solution.bound <= solution.objective
 
 
-# HiGHS cannot be cancelled.
+# SCIP is not told of a cancellation.
 @pytest.mark.parametrize(("method", "kind"), [pair for pair in LARGE_PAIRS if pair.values[0] != "mip"])
 def test_a_search_can_be_cancelled(method: str, kind: str) -> None:
     problem = random_partition_problem(LARGE[kind], 1)
