@@ -22,8 +22,8 @@ _TOLERANCE = 1e-6
 class Mip:
     """x[i, d]: group i runs on device d; y[e, d]: accelerator d pays for net e. Minimise the largest load.
 
-    Devices of a kind are told apart by the first groups only, as in the CP-SAT model. SCIP is not told of a cancellation: it
-    runs for the time that is left at the start.
+    Devices of a kind are told apart by the first groups only, as in the CP-SAT model. SCIP is not told of a
+    cancellation: it runs for the time that is left at the start.
     """
 
     name = "mip"
