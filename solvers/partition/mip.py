@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...formulation import PartitionProblem, evaluate_partition
 from ..stop import Stop
@@ -35,7 +36,7 @@ class Mip:
         bound = average_load(groups)
         if stop():
             return PartitionSolution("timeout", self.name, bound=bound)
-        found = _solved(groups, stop)
+        found = mip_max_load(groups, stop)
         if found is None:
             return PartitionSolution("infeasible", self.name, clashes=(memory_clash(groups),))
         device, proven = found
@@ -46,8 +47,14 @@ class Mip:
         return answered(self.name, groups, Incumbent(partition.device, objective), max(bound, min(proven, objective)))
 
 
-def _solved(groups: Reduced, stop: Stop) -> tuple[np.ndarray | None, float] | None:
-    """Device of each group and a bound; None where infeasible."""
+def mip_max_load(groups: Reduced, stop: Stop) -> tuple[NDArray[np.int64] | None, float] | None:
+    """Run the program for the time that is left.
+
+    Returns
+    -------
+    (ndarray of int or None, float) or None
+        Device of each group, if a partition was found, and a bound. None: there is no partition at all.
+    """
     from ortools.linear_solver import pywraplp
 
     problem = groups.problem

@@ -12,12 +12,14 @@ import time
 from threading import Event, Thread
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...formulation import PartitionProblem, evaluate_partition
 from ..stop import Cancellation, Share, Stop, TimeLimit
 from .bounds import average_load, highest_load
 from .features import PartitionFeatures
 from .ideals import memory_clash
+from .mip import mip_max_load
 from .multilevel import Incumbent, cycle, long_anneal
 from .reduced import Reduced, reduced
 from .reductions import shrunk
@@ -28,9 +30,9 @@ from .watch import Watch
 
 _FIRST_CYCLES = 40
 _FIRST_MOVES, _MOST_MOVES = 10_000_000, 300_000_000
-_PROOFS = ((2.0, False), (25.0, True), (8.0, False), (60.0, True))
-"""Seconds for each attempt at a proof, and whether by the linear program of sets rather than by CP-SAT. Each starts
-with the best partition known by then."""
+_PROOFS = (("cp_sat", 2.0), ("mip", 3.0), ("sets", 20.0), ("mip", 6.0), ("cp_sat", 8.0), ("sets", 60.0))
+"""Ways to prove, in turn, with their seconds. Each starts with the best partition known by then. CP-SAT and the
+mixed-integer program win on small graphs and where loads are balanced, sets where cutting is dear."""
 
 
 class Portfolio:
@@ -78,27 +80,37 @@ def _search(groups: Reduced, incumbent: Incumbent, stop: Stop, rng: np.random.Ge
 
 def _prove(groups: Reduced, incumbent: Incumbent, bound: float, stop: Stop, seed: int) -> tuple[float, bool]:
     """Raise the bound until it meets the incumbent or time ends; a bound, and whether nothing can run at all."""
-    from .cp_max_load import cp_max_load
-
-    for proof_s, by_sets in _PROOFS:
+    for way, seconds in _PROOFS:
         limit = min(incumbent.value * (1 - PROOF), highest_load(groups))
         if stop() or bound >= limit:
             return bound, False
         small = shrunk(groups, limit)
         bound = max(bound, min(limit, average_load(small)))
-        part = Share(stop, min(1.0, proof_s / max(stop.remaining_s, 1e-3)))
-        if by_sets:
+        part = Share(stop, min(1.0, seconds / max(stop.remaining_s, 1e-3)))
+        if way == "sets":
             bound = max(bound, _by_sets(small, incumbent, bound, limit, part))
             continue
-        found = cp_max_load(small, limit, incumbent.of(small), part, seed)
-        bound = max(bound, found.bound)
-        if found.device is not None:
-            partition = small.partition(found.device)
+        device, proven = _by_program(way, small, incumbent, limit, part, seed)
+        bound = max(bound, min(proven, limit))
+        if device is not None:
+            partition = small.partition(device)
             incumbent.offer(partition.device, evaluate_partition(groups.problem, partition).objective)
-        elif found.proven:
-            return max(bound, limit), not np.isfinite(incumbent.value)
+        elif bound >= limit:
+            return bound, not np.isfinite(incumbent.value)
     _search(groups, incumbent, stop, np.random.default_rng([seed, 1]))
     return bound, False
+
+
+def _by_program(
+    way: str, small: Reduced, incumbent: Incumbent, limit: float, stop: Stop, seed: int
+) -> tuple[NDArray[np.int64] | None, float]:
+    """Device of each group, where one was found, and a bound on loads up to the limit; infinite if there are none."""
+    if way == "mip":
+        return mip_max_load(small, stop) or (None, float("inf"))
+    from .cp_max_load import cp_max_load
+
+    found = cp_max_load(small, limit, incumbent.of(small), stop, seed)
+    return found.device, float("inf") if found.proven and found.device is None else found.bound
 
 
 def _by_sets(small: Reduced, incumbent: Incumbent, low: float, high: float, stop: Stop) -> float:
