@@ -69,7 +69,8 @@ class Model:
     graph: LayerGraph
     costs: CostTable
     sha256: str = ""
-    # None only until __post_init__ derives it from the graph, which a field's default cannot see.
+    # None only until __post_init__ derives it from the graph, which a field's default cannot see. `CutChain | None`
+    # would make every reader of a finished model test for a None that cannot be there.
     cuts: CutChain = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:

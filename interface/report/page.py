@@ -65,7 +65,7 @@ def _chart(chart: Chart) -> str:
     # "</" inside the data would end the script element.
     data = (chart.figure.to_json() or "").replace("</", "<\\/")
     heading = f"<h3>{escape(chart.heading)}</h3>" if chart.heading else ""
-    height = chart.figure.layout.height  # type: ignore[attr-defined]
+    height = chart.figure.layout["height"]
     return (
         f'<figure>{heading}<div class="plot" style="min-height:{height}px" role="img" '
         f'aria-label={json.dumps(escape(chart.caption))}></div><script type="application/json">{data}</script>'

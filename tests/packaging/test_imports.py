@@ -113,4 +113,4 @@ def test_facade_names_resolve_and_others_do_not() -> None:
 
     assert all(getattr(edgeplan, name) is not None for name in edgeplan.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        edgeplan.nonsense  # noqa: B018
+        _ = edgeplan.nonsense

@@ -37,7 +37,7 @@ def problem(load: float, speed_up: float = 1.6, deadline_factor: float = 4.0, **
         processors=(Processor(name="cpu", cores=(0, 1), memory="host"),),
         memories=(Memory(name="host", capacity_bytes=10**6),),
     )
-    return Problem(tuple(models), platform, tuple(streams), Limits(**limits))  # type: ignore[arg-type]
+    return Problem(tuple(models), platform, tuple(streams), Limits(**limits))
 
 
 def test_every_policy_is_solved_and_obeyed() -> None:
@@ -50,7 +50,7 @@ def test_every_policy_is_solved_and_obeyed() -> None:
         assert plan.solver.policy == name
         assert evaluate(asked.replace(limits=candidate.policy.limits), plan).feasible
         assert evaluate(asked, plan).feasible
-    segments = [s for m in found["pool"].solution.plan.models for s in m.segments]  # type: ignore[union-attr]
+    segments = [s for m in found["pool"].solution.plan.models for s in m.segments]
     assert all(s.cores == (0, 1) and s.configuration.threads == 1 for s in segments)
 
 
@@ -73,7 +73,7 @@ def test_shared_cores_win_under_random_load() -> None:
 
 def test_gangs_win_on_an_almost_idle_device() -> None:
     best = by_simulation(problem(0.05, speed_up=1.9), 20.0)[0]
-    threads = {s.configuration.threads for m in best.solution.plan.models for s in m.segments}  # type: ignore[union-attr]
+    threads = {s.configuration.threads for m in best.solution.plan.models for s in m.segments}
     assert 2 in threads
 
 
@@ -110,7 +110,7 @@ def test_a_plan_is_judged_as_its_simulation_says() -> None:
 def test_limits_on_cores_are_checked_by_the_evaluator(limits: dict[str, object]) -> None:
     asked = problem(0.05, speed_up=1.9)
     plans = {c.policy.name: c.solution.plan for c in by_simulation(asked, 20.0)}
-    strict = asked.replace(limits=Limits(**limits))  # type: ignore[arg-type]
+    strict = asked.replace(limits=Limits(**limits))
     broken = []
     for plan in plans.values():
         assert plan is not None

@@ -38,7 +38,7 @@ class Liar:
         self._changes = changes
 
     def solve(self, problem: Problem, stop: Stop, seed: int) -> Solution:
-        return replace(solver("dynamic_program").solve(problem, stop, seed), **self._changes)  # type: ignore[arg-type]
+        return replace(solver("dynamic_program").solve(problem, stop, seed), **self._changes)
 
 
 @pytest.mark.parametrize(
