@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from common.tables import seconds, table
 from edgeplan.formulation import (
     Configuration,
     CostTable,
@@ -40,6 +39,27 @@ COMMAND = "python benchmarks/front_searches.py --output docs/results/front_searc
 EVALUATIONS = {50: 10_000, 200: 10_000, 1000: 5_000}
 LIGHT_MODELS = ("squeezenet", "densenet121")
 COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#8d5a97", "#bc8a00", "#444444", "#c77dff")
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Shortest of some runs."""
+    found = []
+    for _ in range(repeats):
+        began_s = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began_s)
+    return min(found)
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
+    """Lines of a markdown table; rows are printed as they are made."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for line in lines:
+        print(line)
+    for row in rows:
+        lines.append(f"| {' | '.join(str(cell) for cell in row)} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 def problem_of(n: int, width: int, seed: int = 1) -> Problem:

@@ -10,13 +10,12 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from common.tables import seconds, table
 from edgeplan.formulation import (
     Configuration,
     CostTable,
@@ -48,6 +47,27 @@ def costs(n: int, width: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np
 def digest(*arrays: np.ndarray) -> str:
     """First digits of the SHA-256 of an instance."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:12]
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Shortest of some runs."""
+    found = []
+    for _ in range(repeats):
+        began_s = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began_s)
+    return min(found)
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
+    """Lines of a markdown table; rows are printed as they are made."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for line in lines:
+        print(line)
+    for row in rows:
+        lines.append(f"| {' | '.join(str(cell) for cell in row)} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 def factor_of(points: np.ndarray, exact: np.ndarray) -> float:

@@ -19,8 +19,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from common.tables import table
-
 OWN = Path(__file__).parent / "data" / "partition"
 COMMAND = "python benchmarks/partitions.py"
 # Best known before: the authors' program where it ended, and prototypes; non-contiguous after 60 s, 2 cores.
@@ -77,6 +75,11 @@ def told(found: dict) -> str:
     return f"{figure(found['objective'])} (gap {100 * found['gap']:.2f} %)"
 
 
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a markdown table."""
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
 def instances(folder: Path | None, kind: str, known: dict[str, float]) -> list[tuple[str, Path, float | None]]:
     """Own instances, then the published ones with the best figure known before."""
     found: list[tuple[str, Path, float | None]] = [(p.stem, p, None) for p in sorted(OWN.glob("*.json"))]
@@ -102,8 +105,9 @@ def contiguous(folder: Path | None) -> list[str]:
                 f"{found['process_mib']:.0f}",
             ]
         )
+        print(*rows[-1], flush=True)
     head = ["instance", "nodes", "status", "largest load", "known before", "solve s", "process s", "process MiB"]
-    return ["## Max-load, contiguous", "", *table(head, rows), ""]
+    return ["## Max-load, contiguous", "", *table(head, rows)]
 
 
 def free(folder: Path | None, limit_s: float) -> list[str]:
@@ -113,8 +117,9 @@ def free(folder: Path | None, limit_s: float) -> list[str]:
     for name, path, best in instances(folder, "throughput", FREE):
         found = [run(path, "--non-contiguous", "--method", m, "--time-limit", str(limit_s)) for m in methods]
         rows.append([name, figure(best), figure(found[0]["bound"]), *map(told, found)])
+        print(*rows[-1], flush=True)
     head = ["instance", "known before", "bound", *methods]
-    return [f"## Max-load, non-contiguous, {limit_s:g} s a method", "", *table(head, rows), ""]
+    return [f"## Max-load, non-contiguous, {limit_s:g} s a method", "", *table(head, rows)]
 
 
 def latency(folder: Path | None, limit_s: float) -> list[str]:
@@ -124,8 +129,9 @@ def latency(folder: Path | None, limit_s: float) -> list[str]:
         options = ("--objective", "latency", "--time-limit", str(limit_s))
         one, two = run(path, *options), run(path, *options, "--blocks", "2")
         rows.append([name, figure(best), figure(one["bound"]), told(one), told(two)])
+        print(*rows[-1], flush=True)
     head = ["instance", "known before, one block", "bound, one block", "one block", "two blocks an accelerator"]
-    return [f"## Latency of one sample, {limit_s:g} s", "", *table(head, rows), ""]
+    return [f"## Latency of one sample, {limit_s:g} s", "", *table(head, rows)]
 
 
 def main() -> None:

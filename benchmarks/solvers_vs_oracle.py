@@ -16,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from common.tables import table
 from edgeplan.formulation import Limits, Problem
 from edgeplan.solvers import Solution, TimeLimit, hypervolume, limits_of, solve
 from edgeplan.solvers.cp_model_builder import CpProblem
@@ -50,6 +49,17 @@ FRONT_LAYERS = (20, 40, 80)
 SEEDINGS: tuple[Seeding, ...] = ("none", "greedy", "exact")
 TOGETHER = ((3, 20, 2), (4, 40, 2), (4, 80, 2), (4, 40, 4))
 TOGETHER_LIMIT_S = 10.0
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> list[str]:
+    """Lines of a markdown table; rows are printed as they are made."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for line in lines:
+        print(line)
+    for row in rows:
+        lines.append(f"| {' | '.join(str(cell) for cell in row)} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 def same_answer(oracle: Solution, found: Solution) -> bool:

@@ -125,8 +125,8 @@ class OpenVinoCpu:
         os.sched_setaffinity(0, allowed)
         value = opset8.parameter([len(allowed), 64, 64], np.float32)
         product = opset8.matmul(value, value, False, True)
-        # OpenVINO's Python class adds to the compiled one, whose stub wants `self` to be the compiled class itself: every
-        # call of this constructor fails the type check, whatever its arguments, and runs.
+        # OpenVINO's Python class wraps a compiled one, whose stub wants `self` to be the compiled class itself: no call
+        # of this constructor passes the type check, whatever its arguments.
         model = openvino.Model([product], [value], "start")  # type: ignore[reportGeneralTypeIssues]
         compiled = self._core.compile_model(model, _DEVICE, properties(len(allowed)))
         compiled.create_infer_request().infer([np.ones((len(allowed), 64, 64), np.float32)])
