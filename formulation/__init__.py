@@ -66,6 +66,14 @@ from .structure import Schedule as Schedule
 from .structure import ScoredSegment as ScoredSegment
 from .structure import Violation as Violation
 from .structure import isolated_schedule as isolated_schedule
+from .tenancy import Accelerator as Accelerator
+from .tenancy import Allocation as Allocation
+from .tenancy import CoCompiledResidency as CoCompiledResidency
+from .tenancy import LruResidency as LruResidency
+from .tenancy import TenancyProblem as TenancyProblem
+from .tenancy import Tenant as Tenant
+from .tenancy import TenantAllocation as TenantAllocation
+from .tenancy import TokenResidency as TokenResidency
 from .validation import first_problem as first_problem
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic

@@ -1,0 +1,13 @@
+"""Tenants that share an accelerator with little memory: what the problem and an allocation are."""
+
+from .accelerator import Accelerator as Accelerator
+from .accelerator import CoCompiledResidency as CoCompiledResidency
+from .accelerator import LruResidency as LruResidency
+from .accelerator import Residency as Residency
+from .accelerator import TokenResidency as TokenResidency
+from .allocation import Allocation as Allocation
+from .allocation import TenantAllocation as TenantAllocation
+from .demands import Demands as Demands
+from .demands import demands as demands
+from .problem import TenancyProblem as TenancyProblem
+from .tenant import Tenant as Tenant

@@ -1,0 +1,1 @@
+"""Discrete-event simulation of tenants that share an accelerator and CPU cores."""

@@ -1,0 +1,1 @@
+"""Published measurements of models on accelerators, with their sources."""
