@@ -51,7 +51,7 @@ class Allocation(BaseModel):
         In the problem's order.
     co_compiled : tuple of tuple of str
         For `CoCompiledResidency`: the sets, each in the order in which it is given the memory; every tenant with a part
-        on the accelerator is in one of them. Empty: one set of all, in the order of `tenants`. Other policies have none.
+        on the accelerator is in one of them. Empty: one set of all, in the order of `tenants`. Only for this policy.
     solver : SolverStamp, optional
     """
 
