@@ -70,10 +70,13 @@ from .tenancy import Accelerator as Accelerator
 from .tenancy import Allocation as Allocation
 from .tenancy import CoCompiledResidency as CoCompiledResidency
 from .tenancy import LruResidency as LruResidency
+from .tenancy import TenancyEvaluation as TenancyEvaluation
 from .tenancy import TenancyProblem as TenancyProblem
 from .tenancy import Tenant as Tenant
 from .tenancy import TenantAllocation as TenantAllocation
+from .tenancy import TenantEvaluation as TenantEvaluation
 from .tenancy import TokenResidency as TokenResidency
+from .tenancy import evaluate_tenancy as evaluate_tenancy
 from .validation import first_problem as first_problem
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import JobProblem, PartitionProblem, Problem, UnsupportedError, capped
+from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,22 @@ PROBLEM_CLASSES = (
             "brute_force": ("deadlines.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.deadlines",
+    ),
+    ProblemClass(
+        TenancyProblem,
+        checks="tenancy.verify",
+        built_in={
+            "branch_and_bound": ("tenancy.branch_and_bound", "BranchAndBound"),
+            "local_search": ("tenancy.local_search", "LocalSearch"),
+            "swapless_greedy": ("tenancy.baselines", "SwaplessGreedy"),
+            "no_swap": ("tenancy.baselines", "NoSwap"),
+            "threshold": ("tenancy.baselines", "Threshold"),
+            "parameter_split": ("tenancy.baselines", "ParameterSplit"),
+            "all_on_accelerator": ("tenancy.baselines", "AllOnAccelerator"),
+            "cpu_only": ("tenancy.baselines", "CpuOnly"),
+            "brute_force": ("tenancy.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.tenancy",
     ),
 )
 

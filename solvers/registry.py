@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
-from ..formulation import JobProblem, PartitionProblem, Problem, UnsupportedError, capped
+from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .deadlines.solution import JobSolution
     from .partition.solution import PartitionSolution
     from .solution import Solution
+    from .tenancy.solution import TenancySolution
 
 
 class Supports(Protocol):
@@ -123,8 +124,16 @@ def solve(
     seed: int = 0,
     cancel: Event | None = None,
 ) -> JobSolution: ...
+@overload
 def solve(
-    problem: Problem | PartitionProblem | JobProblem,
+    problem: TenancyProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> TenancySolution: ...
+def solve(
+    problem: Problem | PartitionProblem | JobProblem | TenancyProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
@@ -134,7 +143,7 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem, PartitionProblem or JobProblem
+    problem : Problem, PartitionProblem, JobProblem or TenancyProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -146,7 +155,7 @@ def solve(
 
     Returns
     -------
-    Solution, PartitionSolution or JobSolution
+    Solution, PartitionSolution, JobSolution or TenancySolution
         Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises

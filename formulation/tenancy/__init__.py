@@ -9,5 +9,10 @@ from .allocation import Allocation as Allocation
 from .allocation import TenantAllocation as TenantAllocation
 from .demands import Demands as Demands
 from .demands import demands as demands
+from .demands import reload_us as reload_us
+from .demands import service_us as service_us
+from .evaluate import TenancyEvaluation as TenancyEvaluation
+from .evaluate import TenantEvaluation as TenantEvaluation
+from .evaluate import evaluate_tenancy as evaluate_tenancy
 from .problem import TenancyProblem as TenancyProblem
 from .tenant import Tenant as Tenant
