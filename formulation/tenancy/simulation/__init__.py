@@ -1,1 +1,10 @@
 """Discrete-event simulation of tenants that share an accelerator and CPU cores."""
+
+from .requests import Requests as Requests
+from .simulate import Batching as Batching
+from .simulate import Pool as Pool
+from .simulate import TenancySimulation as TenancySimulation
+from .simulate import TimeSeries as TimeSeries
+from .simulate import simulate_tenancy as simulate_tenancy
+from .statistics import ResponseSummary as ResponseSummary
+from .statistics import batch_means_interval as batch_means_interval

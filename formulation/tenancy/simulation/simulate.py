@@ -1,0 +1,335 @@
+"""Discrete-event simulation of an allocation: every request played through the accelerator and the CPU's cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from ...errors import PlanError, WorkloadError, capped
+from ..allocation import Allocation
+from ..demands import Demands, demands
+from ..problem import TenancyProblem
+from . import residency
+from .kernels import by_priority_and_batch, core_pool, first_come_first_served
+from .requests import Requests
+from .statistics import ResponseSummary
+
+
+class Batching(BaseModel):
+    """How a tenant's requests are gathered before the accelerator serves them together.
+
+    Attributes
+    ----------
+    max_batch : int
+        Most requests of a batch; 1: no batching.
+    window_us : float
+        Longest time that the oldest request waits for others while the accelerator could serve it.
+    marginal : float
+        Cost of each further request as a share of the first: a batch of b takes ``1 + marginal (b − 1)`` services. 1:
+        batching saves no service, only reloads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_batch: int = Field(default=1, ge=1)
+    window_us: FiniteFloat = Field(default=0.0, ge=0)
+    marginal: FiniteFloat = Field(default=1.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Cores that the suffixes of some tenants share, first come first served.
+
+    Attributes
+    ----------
+    tenants : tuple of str
+    servers : int
+        Suffixes that run at once.
+    """
+
+    tenants: tuple[str, ...]
+    servers: int
+
+
+@dataclass(frozen=True, eq=False)
+class TenancySimulation:
+    """What became of every request. Times are microseconds; arrays have one entry a request, in order of arrival.
+
+    Attributes
+    ----------
+    tenants : tuple of str
+    requests : Requests
+    accelerator_start_us, accelerator_ready_us, accelerator_end_us : ndarray
+        When the accelerator took it, had its weights, and ended it; the arrival where it has no part there.
+    cpu_start_us, finish_us : ndarray
+    swapped : ndarray of bool
+        Whether its weights had to be brought in.
+    counted_from : int
+        Requests before this one are warm-up, which the summaries leave out.
+    level : float
+        Of the confidence intervals.
+    pools : tuple of Pool
+    on_accelerator : ndarray of bool, shape (tenants,)
+    """
+
+    tenants: tuple[str, ...]
+    requests: Requests
+    accelerator_start_us: NDArray[np.float64]
+    accelerator_ready_us: NDArray[np.float64]
+    accelerator_end_us: NDArray[np.float64]
+    cpu_start_us: NDArray[np.float64]
+    finish_us: NDArray[np.float64]
+    swapped: NDArray[np.bool_]
+    counted_from: int
+    level: float
+    pools: tuple[Pool, ...]
+    on_accelerator: NDArray[np.bool_]
+
+    @property
+    def response_us(self) -> NDArray[np.float64]:
+        """From arrival to finish, warm-up included."""
+        return self.finish_us - self.requests.time_us
+
+    @cached_property
+    def overall(self) -> ResponseSummary:
+        """All tenants' requests together."""
+        return self._summary(slice(self.counted_from, None))
+
+    @cached_property
+    def by_tenant(self) -> dict[str, ResponseSummary]:
+        """Summaries by tenant."""
+        counted = np.arange(len(self.requests)) >= self.counted_from
+        return {name: self._summary(counted & (self.requests.tenant == i)) for i, name in enumerate(self.tenants)}
+
+    def _summary(self, chosen: slice | NDArray[np.bool_]) -> ResponseSummary:
+        visits = int(np.count_nonzero(self.on_accelerator[self.requests.tenant[chosen]]))
+        return ResponseSummary.of(self.response_us[chosen], self.swapped[chosen], visits, self.level)
+
+    @property
+    def window_us(self) -> tuple[float, float]:
+        """From the first counted arrival to the last finish: the time that utilisations refer to."""
+        return float(self.requests.time_us[self.counted_from]), float(self.finish_us.max())
+
+    @cached_property
+    def accelerator_utilisation(self) -> float:
+        """Share of the window in which the accelerator was occupied, reloads included."""
+        return self._busy(self.accelerator_start_us, self.accelerator_end_us, self._leads) / _length(self.window_us)
+
+    @cached_property
+    def reload_utilisation(self) -> float:
+        """The part of it that went to reloads."""
+        return self._busy(self.accelerator_start_us, self.accelerator_ready_us, self._leads) / _length(self.window_us)
+
+    @cached_property
+    def pool_utilisation(self) -> tuple[float, ...]:
+        """Share of each pool's servers that was occupied."""
+        names = {name: i for i, name in enumerate(self.tenants)}
+        return tuple(
+            self._busy(
+                self.cpu_start_us,
+                self.finish_us,
+                np.isin(self.requests.tenant, [names[name] for name in pool.tenants]),
+            )
+            / (pool.servers * _length(self.window_us))
+            for pool in self.pools
+        )
+
+    @cached_property
+    def _leads(self) -> NDArray[np.bool_]:
+        """Requests that stand for their batch: those that a batch holds share one start."""
+        on = self.on_accelerator[self.requests.tenant]
+        leads = on.copy()
+        _, first = np.unique(self.accelerator_start_us[on], return_index=True)
+        leads[on] = np.isin(np.arange(np.count_nonzero(on)), first)
+        return leads
+
+    def _busy(self, start: NDArray[np.float64], end: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
+        low, high = self.window_us
+        return float(np.sum(np.clip(end[chosen], low, high) - np.clip(start[chosen], low, high)))
+
+    def time_series(self, interval_us: float) -> TimeSeries:
+        """Mean response by interval of arrival, and utilisation of the accelerator by interval."""
+        edges = np.arange(0.0, self.finish_us.max() + interval_us, interval_us)
+        which = np.clip(np.digitize(self.requests.time_us, edges) - 1, 0, len(edges) - 2)
+        count = np.bincount(which, minlength=len(edges) - 1)
+        total = np.bincount(which, weights=self.response_us, minlength=len(edges) - 1)
+        mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        start = np.sort(self.accelerator_start_us[self._leads])
+        end = np.sort(self.accelerator_end_us[self._leads])
+        busy_before = _occupied_before(edges, start, end)
+        return TimeSeries(edges[:-1], count, mean, np.diff(busy_before) / interval_us)
+
+
+@dataclass(frozen=True, eq=False)
+class TimeSeries:
+    """Figures by interval, shape (intervals,).
+
+    Attributes
+    ----------
+    start_us : ndarray
+    arrivals : ndarray of int
+    mean_response_us : ndarray
+        Of the requests that arrived in it; NaN where none did.
+    accelerator_utilisation : ndarray
+    """
+
+    start_us: NDArray[np.float64]
+    arrivals: NDArray[np.int64]
+    mean_response_us: NDArray[np.float64]
+    accelerator_utilisation: NDArray[np.float64]
+
+
+def _occupied_before(
+    at: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Total occupied time before each instant; intervals do not overlap."""
+    starts, ends = np.concatenate([[0.0], np.cumsum(start)]), np.concatenate([[0.0], np.cumsum(end)])
+    begun, ended = np.searchsorted(start, at, side="right"), np.searchsorted(end, at, side="right")
+    return (begun - ended) * at - starts[begun] + ends[ended]
+
+
+def _length(window: tuple[float, float]) -> float:
+    return max(window[1] - window[0], 1e-12)
+
+
+def simulate_tenancy(
+    problem: TenancyProblem,
+    allocation: Allocation,
+    requests: Requests,
+    *,
+    seed: int = 0,
+    warm_up: float = 0.0,
+    level: float = 0.95,
+    discipline: Literal["fcfs", "priority"] = "fcfs",
+    priority: Sequence[int] | None = None,
+    batching: Sequence[Batching | None] | None = None,
+    pools: Sequence[Pool] | None = None,
+) -> TenancySimulation:
+    """Play requests through an allocation, each to its end. Deterministic for a seed.
+
+    Parameters
+    ----------
+    problem : TenancyProblem
+        Its rates are not used; requests come as given.
+    allocation : Allocation
+    requests : Requests
+    seed : int
+        Of service times that vary (gamma distributed with the tenant's squared coefficient of variation).
+    warm_up : float
+        Share of the requests, in [0, 1), that the summaries leave out at the front.
+    level : float
+        Of the confidence intervals.
+    discipline : {'fcfs', 'priority'}
+        Of the accelerator's queue. Priorities never interrupt a service.
+    priority : sequence of int, optional
+        By tenant; the lowest number is the most urgent.
+    batching : sequence of Batching or None, optional
+        By tenant.
+    pools : sequence of Pool, optional
+        Cores that tenants share, instead of each tenant's own by the allocation. Together they name every tenant with a
+        suffix, and none twice.
+
+    Raises
+    ------
+    PlanError
+        The allocation does not fit the problem, or the pools not the allocation.
+    WorkloadError
+        No requests, or settings that fit neither.
+    """
+    asked = demands(problem, allocation)
+    names = tuple(tenant.name for tenant in problem.tenants)
+    n = len(names)
+    if not len(requests) or requests.tenant.min() < 0 or requests.tenant.max() >= n:
+        raise WorkloadError(
+            "requests", expected=f"at least one, of tenants 0 to {n - 1}", got=f"{len(requests)}", remedy="Ask something."
+        )
+    if not 0 <= warm_up < 1:
+        raise WorkloadError("warm-up", expected="a share in [0, 1)", got=f"{warm_up}", remedy="Leave out less.")
+    start, ready, end = (np.empty(len(requests)) for _ in range(3))
+    policy = residency.LRU if problem.accelerator.residency.kind == "lru" else residency.SETS
+    common = (
+        requests.time_us,
+        requests.tenant,
+        asked.on_accelerator,
+        asked.service_us,
+        asked.reload_us,
+        np.array([tenant.accelerator_scv for tenant in problem.tenants]),
+        policy,
+        asked.residency_set,
+        asked.resident_bytes,
+        int(problem.accelerator.weight_capacity_bytes),
+        seed,
+    )
+    gathered = [b or Batching() for b in (batching or [None] * n)]
+    urgency = list(priority) if priority is not None and discipline == "priority" else [0] * n
+    if len(gathered) != n or len(urgency) != n:
+        raise WorkloadError(
+            "priorities and batching",
+            expected=f"one for each of {n} tenants",
+            got=f"{len(urgency)} and {len(gathered)}",
+            remedy="Give each tenant one.",
+        )
+    if len(set(urgency)) == 1 and all(b.max_batch == 1 for b in gathered):
+        first_come_first_served(*common, start, ready, end)
+    else:
+        by_priority_and_batch(
+            *common,
+            np.array(urgency, dtype=np.int64),
+            np.array([b.max_batch for b in gathered], dtype=np.int64),
+            # A batch of one is never waited for.
+            np.array([b.window_us if b.max_batch > 1 else 0.0 for b in gathered]),
+            np.array([b.marginal for b in gathered]),
+            start,
+            ready,
+            end,
+        )
+    shared = _own_pools(names, asked) if pools is None else tuple(pools)
+    _check_pools(shared, names, asked)
+    cpu_start, finish = end.copy(), end.copy()
+    arrival = end + asked.handover_us[requests.tenant]
+    scv = np.array([tenant.cpu_scv for tenant in problem.tenants])
+    for number, pool in enumerate(shared):
+        members = np.isin(requests.tenant, [names.index(name) for name in pool.tenants])
+        mine = np.flatnonzero(members)
+        # Hand-overs differ by tenant and batches end together: order by arrival here, then by arrival at the device.
+        mine = mine[np.argsort(arrival[mine], kind="stable")]
+        core_pool(
+            mine, arrival, requests.tenant, asked.cpu_us, scv, pool.servers, seed + 1 + number, cpu_start, finish
+        )
+    swapped = asked.on_accelerator[requests.tenant] & (ready > start)
+    return TenancySimulation(
+        names,
+        requests,
+        start,
+        ready,
+        end,
+        cpu_start,
+        finish,
+        swapped,
+        int(warm_up * len(requests)),
+        level,
+        shared,
+        asked.on_accelerator,
+    )
+
+
+def _own_pools(names: tuple[str, ...], asked: Demands) -> tuple[Pool, ...]:
+    return tuple(Pool((name,), int(s)) for name, s in zip(names, asked.servers, strict=True) if s > 0)
+
+
+def _check_pools(pools: tuple[Pool, ...], names: tuple[str, ...], asked: Demands) -> None:
+    listed = [name for pool in pools for name in pool.tenants]
+    needed = {name for name, servers in zip(names, asked.servers, strict=True) if servers > 0}
+    if set(listed) != needed or len(listed) != len(needed) or any(pool.servers < 1 for pool in pools):
+        raise PlanError(
+            "core pools",
+            expected=f"each of {capped(sorted(needed)) or 'no tenant'} in one pool of one server or more",
+            got=capped(f"{pool.servers} for {', '.join(pool.tenants)}" for pool in pools) or "none",
+            remedy="Correct the pools, or leave them to the allocation.",
+        )
