@@ -19,6 +19,7 @@ from .commands.profile import profile
 from .commands.report import report
 from .commands.run import run
 from .commands.schema import schema
+from .commands.simulate import simulate
 from .commands.solve import solve
 from .exits import ExitCode
 from .output import current_output
@@ -63,7 +64,7 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, check, run, report, solve, schema):
+for _command in (demo, profile, pareto, plan, check, run, report, solve, simulate, schema):
     app.command()(_command)
 app.command("import")(import_file)
 app.command()(export)

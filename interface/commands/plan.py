@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..exits import ExitCode
 from ..outcome import evaluation_data, exit_without_plan, policies_data, solution_data
-from ..output import Format, FormatOption, current_output
+from ..output import Format, FormatOption, Output, current_output
 from ..summaries import plan_table, policies_table, score_table
+from ..tenancy_files import has_accelerator
 from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption, output_option
 
 if TYPE_CHECKING:
@@ -26,11 +28,17 @@ def plan(
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Plan a scenario: which segment of which model runs how, on which cores."""
+    """Plan a scenario: which segment of which model runs how, on which cores.
+
+    With an accelerator in the scenario: each tenant's partition point and cores, for the least mean response.
+    """
     from ..facade import candidates, load
     from ..facade import plan as solve
 
     output = current_output(context)
+    if has_accelerator(scenario):
+        _plan_tenancy(output, scenario, output_path, method, time_limit_s, seed)
+        return
     case = load(scenario, profile)
     judged: tuple[Candidate, ...] = ()
     if method == "auto" and case.problem.objective == "response":
@@ -54,5 +62,28 @@ def plan(
         *([policies_table(judged)] if judged else []),
         plan_table(solution.plan, solution.evaluation),
         score_table(case.problem, solution.evaluation),
+        *([f"Plan written to {output_path}"] if output_path else []),
+    )
+
+
+def _plan_tenancy(
+    output: Output, scenario: Path, output_path: Path | None, method: str, time_limit_s: float, seed: int
+) -> None:
+    from ...solvers import solve
+    from ..tenancy import allocation_data, allocation_table, load_tenancy, verdict
+
+    problem = load_tenancy(scenario).problem()
+    solution = solve(problem, method, time_limit_s=time_limit_s, seed=seed)
+    data = {**allocation_data(solution), "output": output_path}
+    if solution.allocation is None or solution.evaluation is None:
+        found = "; ".join(solution.clashes) or "no stable allocation was found"
+        output.result(data, f"{solution.status.capitalize()} ({solution.method}): {found}.")
+        raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
+    if output_path is not None:
+        solution.allocation.save(output_path)
+    output.result(
+        data,
+        allocation_table(problem, solution.allocation, solution.evaluation),
+        verdict(solution),
         *([f"Plan written to {output_path}"] if output_path else []),
     )

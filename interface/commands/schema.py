@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import Plan, Scenario
+from ...formulation import Allocation, Plan, Scenario
+from ...formulation.tenancy import TenancyScenario
 from ..output import Format, FormatOption
 from ..run_record import RunRecord
 
@@ -20,13 +21,15 @@ class Document(StrEnum):
     PLAN = "plan"
     PROFILE = "profile"
     RUN = "run"
+    TENANCY_SCENARIO = "tenancy-scenario"
+    ALLOCATION = "allocation"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="Which file.")],
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Print the JSON Schema of scenario, plan, profile or run files."""
+    """Print the JSON Schema of a file that EdgePlan reads or writes."""
     from ...profiles import Profile
 
     models = {
@@ -34,6 +37,8 @@ def schema(
         Document.PLAN: Plan,
         Document.PROFILE: Profile,
         Document.RUN: RunRecord,
+        Document.TENANCY_SCENARIO: TenancyScenario,
+        Document.ALLOCATION: Allocation,
     }
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

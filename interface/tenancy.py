@@ -1,0 +1,262 @@
+"""Scenarios of tenants that share an accelerator, made into problems; what is told of allocations and simulations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulation import (
+    Accelerator,
+    Allocation,
+    ScenarioError,
+    TenancyEvaluation,
+    TenancyProblem,
+    Tenant,
+    TenantAllocation,
+)
+from ..formulation.tenancy import TenancyScenario
+from ..formulation.tenancy.scenario import TenantEntry
+from ..formulation.tenancy.simulation import Requests, ResponseSummary, TenancySimulation
+from ..solvers.tenancy.solution import TenancySolution
+from .table import Table
+from .units import milliseconds, percent
+
+
+@dataclass(frozen=True, eq=False)
+class TenancyCase:
+    """A scenario with its costs resolved.
+
+    Attributes
+    ----------
+    scenario : TenancyScenario
+    tenants : tuple of Tenant
+    accelerator : Accelerator
+    """
+
+    scenario: TenancyScenario
+    tenants: tuple[Tenant, ...]
+    accelerator: Accelerator
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the tenants."""
+        return tuple(tenant.name for tenant in self.tenants)
+
+    def problem(self, rate_hz: NDArray[np.float64] | None = None) -> TenancyProblem:
+        """The planning problem at the scenario's rates, or at others.
+
+        Raises
+        ------
+        ScenarioError
+            A tenant has no arrivals.
+        """
+        if rate_hz is None:
+            for entry in self.scenario.tenants:
+                if entry.arrival is None:
+                    raise ScenarioError(
+                        f"tenant {entry.name!r}",
+                        expected="arrivals",
+                        got="none",
+                        remedy="Say when its requests come (`arrival`), or simulate a trace.",
+                    )
+            rate_hz = np.array([e.arrival.rate_hz for e in self.scenario.tenants if e.arrival is not None])
+        return TenancyProblem.create(self.tenants, rate_hz, self.accelerator, self.scenario.cpu_cores)
+
+
+def load_tenancy(path: str | Path) -> TenancyCase:
+    """Read a scenario and take from the catalogue what it names.
+
+    Raises
+    ------
+    ScenarioError
+        The file is not such a scenario, or names something that the catalogue does not have.
+    CostError
+        Given costs make no sense.
+    """
+    from ..profiles import catalogue
+
+    scenario = TenancyScenario.load(path)
+    device = scenario.accelerator
+    accelerator = catalogue.accelerator(device) if isinstance(device, str) else device
+    return TenancyCase(scenario, tuple(_tenant(entry) for entry in scenario.tenants), accelerator)
+
+
+def _tenant(entry: TenantEntry) -> Tenant:
+    from ..profiles import catalogue
+
+    costs = entry.whole or entry.points
+    tenant = costs.tenant(entry.name) if costs else catalogue.tenant(entry.model or entry.name, name=entry.name)
+    changes = {
+        key: getattr(entry, key)
+        for key in ("speedup", "accelerator_scv", "cpu_scv")
+        if getattr(entry, key) is not None
+    }
+    return tenant.replace(**changes) if changes else tenant
+
+
+def whole_models(problem: TenancyProblem) -> Allocation:
+    """Whole models on the accelerator, each at its last partition point."""
+    return Allocation(tenants=tuple(TenantAllocation(tenant=t.name, point=t.n_points - 1) for t in problem.tenants))
+
+
+def trace_rates(requests: Requests, n_tenants: int) -> NDArray[np.float64]:
+    """Mean requests a second of each tenant in a trace; at least one over its length, for rates are positive."""
+    span_s = max(float(requests.time_us[-1] - requests.time_us[0]) / 1e6, 1e-6)
+    counts = np.bincount(requests.tenant, minlength=n_tenants)
+    return np.maximum(counts, 1) / span_s
+
+
+def _summary_data(summary: ResponseSummary) -> dict[str, Any]:
+    return {
+        "requests": summary.requests,
+        "mean_us": summary.mean_us,
+        "p50_us": summary.p50_us,
+        "p95_us": summary.p95_us,
+        "p99_us": summary.p99_us,
+        "swap_fraction": summary.swap_fraction,
+        "confidence_interval_us": list(summary.confidence_interval_us),
+    }
+
+
+def utilisation_data(accelerator: str, simulation: TenancySimulation) -> dict[str, float]:
+    """Share of time that each processor is occupied: the accelerator by its name, the cores by their tenants'."""
+    found = {accelerator: simulation.accelerator_utilisation}
+    for pool, share in zip(simulation.pools, simulation.pool_utilisation, strict=True):
+        found[f"cpu:{'+'.join(pool.tenants)}"] = share
+    return found
+
+
+def simulation_data(case: TenancyCase, simulation: TenancySimulation) -> dict[str, Any]:
+    """A simulation as one JSON object; times in microseconds."""
+    return {
+        "scenario": case.scenario.name,
+        "requests": len(simulation.requests),
+        "warm_up_requests": simulation.counted_from,
+        "confidence_level": simulation.level,
+        "overall": _summary_data(simulation.overall),
+        "models": {name: _summary_data(summary) for name, summary in simulation.by_tenant.items()},
+        "utilisation": utilisation_data(case.accelerator.name, simulation),
+        "reload_utilisation": simulation.reload_utilisation,
+    }
+
+
+def simulation_tables(case: TenancyCase, simulation: TenancySimulation) -> tuple[Table, Table]:
+    """Responses by tenant, and utilisation by processor."""
+    rows = []
+    for name, summary in (*simulation.by_tenant.items(), ("all", simulation.overall)):
+        low, high = (milliseconds(us) for us in summary.confidence_interval_us)
+        rows.append(
+            (
+                name,
+                f"{summary.requests:,}",
+                milliseconds(summary.mean_us),
+                f"{low} to {high}",
+                milliseconds(summary.p50_us),
+                milliseconds(summary.p95_us),
+                milliseconds(summary.p99_us),
+                percent(summary.swap_fraction),
+            )
+        )
+    level = f"{simulation.level:.0%} interval"
+    responses = Table(
+        f"{case.scenario.name}: simulated responses (ms)",
+        ("tenant", ">requests", ">mean", f">{level}", ">p50", ">p95", ">p99", ">swaps"),
+        tuple(rows),
+        groups=(len(rows) - 1,),
+    )
+    shares = tuple((name, percent(share)) for name, share in utilisation_data(case.accelerator.name, simulation).items())
+    note = f"Reloading takes {percent(simulation.reload_utilisation)} of the accelerator's time."
+    return responses, Table("Utilisation", ("processor", ">occupied"), shares, note=note)
+
+
+def allocation_data(solution: TenancySolution) -> dict[str, Any]:
+    """A solution as one JSON object; times in microseconds."""
+    data: dict[str, Any] = {
+        "status": solution.status,
+        "method": solution.method,
+        "objective": solution.objective,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "seed": solution.seed,
+        "runtime_s": solution.runtime_s,
+        "clashes": list(solution.clashes),
+        "plan": None if solution.allocation is None else solution.allocation.model_dump(mode="json"),
+    }
+    if solution.evaluation is not None:
+        data["evaluation"] = evaluation_data(solution.evaluation)
+    return data
+
+
+def evaluation_data(evaluation: TenancyEvaluation) -> dict[str, Any]:
+    """What the formulas predict, as one JSON object."""
+    return {
+        "mean_us": evaluation.mean_response_us,
+        "accelerator_utilisation": evaluation.accelerator_utilisation,
+        "reload_utilisation": evaluation.reload_utilisation,
+        "exact_wait": evaluation.exact_wait,
+        "models": {
+            part.tenant: {
+                "mean_us": part.response_us,
+                "accelerator_wait_us": part.accelerator_wait_us,
+                "swap_probability": part.swap_probability,
+                "reload_us": part.reload_us,
+                "accelerator_us": part.accelerator_us,
+                "handover_us": part.handover_us,
+                "cpu_wait_us": part.cpu_wait_us,
+                "cpu_us": part.cpu_us,
+            }
+            for part in evaluation.tenants
+        },
+    }
+
+
+def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation: TenancyEvaluation) -> Table:
+    """Partition point, cores and predicted response of every tenant."""
+    rows = []
+    for tenant, part, seen in zip(problem.tenants, allocation.tenants, evaluation.tenants, strict=True):
+        named = tenant.points[part.point] if tenant.points else ""
+        point = f"{part.point} of {tenant.n_points - 1}" + (f" ({named})" if named else "")
+        threads = f" ({part.threads} threads)" if part.threads > 1 else ""
+        rows.append(
+            (
+                tenant.name,
+                tenant.basis,
+                point,
+                f"{part.cores}{threads}" if part.cores else "–",
+                percent(seen.swap_probability) if part.point else "–",
+                milliseconds(seen.accelerator_wait_us),
+                milliseconds(seen.accelerator_us + seen.reload_us),
+                milliseconds(seen.cpu_wait_us + seen.cpu_us + seen.handover_us),
+                milliseconds(seen.response_us),
+            )
+        )
+    columns = (
+        "tenant",
+        "costs",
+        "partition point",
+        ">cores",
+        ">swaps",
+        ">wait ms",
+        ">accelerator ms",
+        ">CPU ms",
+        ">response ms",
+    )
+    order = "; ".join(", ".join(members) for members in allocation.co_compiled)
+    note = f"Co-compiled in this order: {order}. " if order else ""
+    kind = "exact" if evaluation.exact_wait else "an approximation"
+    note += f"Mean response of all requests {milliseconds(evaluation.mean_response_us)} ms, predicted; the wait is {kind}."
+    return Table("Allocation", columns, tuple(rows), note=note)
+
+
+def verdict(solution: TenancySolution) -> str:
+    """One sentence on what is proven."""
+    spent = f"{solution.method}, {solution.runtime_s:.2f} s"
+    if solution.status == "optimal":
+        return f"Optimal ({spent}): no other partition points and cores have a smaller predicted mean response."
+    if solution.bound:
+        return f"Feasible ({spent}): at most {percent(solution.gap or 0.0)} above the least possible."
+    return f"Feasible ({spent}): nothing is proven about others."
