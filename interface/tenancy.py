@@ -91,9 +91,7 @@ def _tenant(entry: TenantEntry) -> Tenant:
     costs = entry.whole or entry.points
     tenant = costs.tenant(entry.name) if costs else catalogue.tenant(entry.model or entry.name, name=entry.name)
     changes = {
-        key: getattr(entry, key)
-        for key in ("speedup", "accelerator_scv", "cpu_scv")
-        if getattr(entry, key) is not None
+        key: getattr(entry, key) for key in ("speedup", "accelerator_scv", "cpu_scv") if getattr(entry, key) is not None
     }
     return tenant.replace(**changes) if changes else tenant
 
@@ -168,7 +166,9 @@ def simulation_tables(case: TenancyCase, simulation: TenancySimulation) -> tuple
         tuple(rows),
         groups=(len(rows) - 1,),
     )
-    shares = tuple((name, percent(share)) for name, share in utilisation_data(case.accelerator.name, simulation).items())
+    shares = tuple(
+        (name, percent(share)) for name, share in utilisation_data(case.accelerator.name, simulation).items()
+    )
     note = f"Reloading takes {percent(simulation.reload_utilisation)} of the accelerator's time."
     return responses, Table("Utilisation", ("processor", ">occupied"), shares, note=note)
 
@@ -248,7 +248,9 @@ def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation
     order = "; ".join(", ".join(members) for members in allocation.co_compiled)
     note = f"Co-compiled in this order: {order}. " if order else ""
     kind = "exact" if evaluation.exact_wait else "an approximation"
-    note += f"Mean response of all requests {milliseconds(evaluation.mean_response_us)} ms, predicted; the wait is {kind}."
+    note += (
+        f"Mean response of all requests {milliseconds(evaluation.mean_response_us)} ms, predicted; the wait is {kind}."
+    )
     return Table("Allocation", columns, tuple(rows), note=note)
 
 

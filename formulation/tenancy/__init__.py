@@ -7,6 +7,7 @@ from .accelerator import Residency as Residency
 from .accelerator import TokenResidency as TokenResidency
 from .allocation import Allocation as Allocation
 from .allocation import TenantAllocation as TenantAllocation
+from .batching import Batching as Batching
 from .demands import Demands as Demands
 from .demands import demands as demands
 from .demands import reload_us as reload_us
@@ -14,7 +15,6 @@ from .demands import service_us as service_us
 from .evaluate import TenancyEvaluation as TenancyEvaluation
 from .evaluate import TenantEvaluation as TenantEvaluation
 from .evaluate import evaluate_tenancy as evaluate_tenancy
-from .batching import Batching as Batching
 from .problem import TenancyProblem as TenancyProblem
 from .scenario import TenancyScenario as TenancyScenario
 from .tenant import Tenant as Tenant

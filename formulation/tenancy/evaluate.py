@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .allocation import Allocation
-from .demands import Demands, demands
+from .demands import demands
 from .problem import TenancyProblem
 
 

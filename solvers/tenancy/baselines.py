@@ -67,7 +67,7 @@ class CpuOnly(_Rule):
 
 
 class ParameterSplit(_Rule):
-    """Two segments by parameter count, as a compiler's partitioner makes them: the first is filled to just under half."""
+    """Two segments by parameter count, as a compiler's partitioner makes them: the first gets just under half."""
 
     name = "parameter_split"
 
@@ -95,7 +95,7 @@ def _padded_weights(problem: TenancyProblem) -> NDArray[np.float64]:
 
 
 class NoSwap:
-    """The best allocation under a model in which bringing weights back costs nothing, then scored with what it costs."""
+    """The best allocation under a model in which reloading costs nothing, then scored with what it costs."""
 
     name = "no_swap"
     features = TenancyFeatures(exact=False)

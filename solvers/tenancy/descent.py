@@ -170,7 +170,7 @@ def descend(rate, point, order, tables, waits):
 
 
 @njit(cache=True, nogil=True)
-def exchange(rate, point, order, tables, waits, total, most):
+def exchange(rate, point, order, tables, waits, total, most, rng):
     """Exchange places: a tenant leaves the accelerator or takes all of it, another does the opposite, then descend.
 
     Parameters
@@ -180,14 +180,15 @@ def exchange(rate, point, order, tables, waits, total, most):
     total : float
         Its total.
     most : int
-        Pairs to try, drawn without repetition from numba's generator (`seed_exchanges`).
+        Pairs to try, drawn without repetition.
+    rng : numpy.random.Generator
 
     Returns
     -------
     float
         The total of `point` at the end.
     """
-    n, longest = tables.runs.shape
+    n = len(point)
     if n < 2:
         return total
     first, last = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -196,7 +197,7 @@ def exchange(rate, point, order, tables, waits, total, most):
         first[i], last[i] = runnable[0], runnable[-1]
     trial = np.empty_like(point)
     tried = 0
-    for draw in np.random.permutation(n * n):
+    for draw in rng.permutation(n * n):
         i, j = draw // n, draw % n
         if i == j:
             continue
@@ -215,12 +216,6 @@ def exchange(rate, point, order, tables, waits, total, most):
             total = better
             point[:] = trial
     return total
-
-
-@njit(cache=True, nogil=True)
-def seed_exchanges(seed):
-    """Seed the generator of `exchange`, which is numba's own and not numpy's."""
-    np.random.seed(seed)
 
 
 @njit(cache=True, nogil=True)

@@ -20,7 +20,8 @@ class Options(NamedTuple):
 
     Attributes
     ----------
-    count : ndarray of int, shape (n,)
+    choices : ndarray of int, shape (n,)
+        How many there are.
     point, share : ndarray of int, shape (n, J)
         Partition point; `FULL`, `PARTIAL` or `NONE`.
     service_us, service_most_us : ndarray, shape (n, J)
@@ -30,7 +31,7 @@ class Options(NamedTuple):
         Memory taken; 0 for `PARTIAL`.
     """
 
-    count: NDArray[np.int64]
+    choices: NDArray[np.int64]
     point: NDArray[np.int64]
     share: NDArray[np.int64]
     service_us: NDArray[np.float64]

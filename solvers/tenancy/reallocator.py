@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...formulation import TenancyProblem
-from .descent import exchange, seed_exchanges
+from .descent import exchange
 from .local_search import Points, descended, whole_models
 from .outcome import solution_of
 from .search_space import SearchSpace
@@ -35,7 +35,7 @@ class Reallocator:
 
     def __init__(self, problem: TenancyProblem, seed: int = 0) -> None:
         self._space = SearchSpace.of(problem)
-        seed_exchanges(seed)
+        self._rng = np.random.default_rng(seed)
         self._last: Points | None = None
 
     @property
@@ -79,7 +79,7 @@ class Reallocator:
             total = descended(space, start, own)
             if total < best_total:
                 best_total, best, best_order = total, start, own
-        exchange(space.rate, best, best_order, space.tables, space.waits, best_total, _EXCHANGES)
+        exchange(space.rate, best, best_order, space.tables, space.waits, best_total, _EXCHANGES, self._rng)
         allocation = space.allocation(best, best_order)
         if allocation is None:
             return TenancySolution("timeout", self.name, runtime_s=time.monotonic() - began_s)

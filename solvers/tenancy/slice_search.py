@@ -28,7 +28,7 @@ def _by_spread(cost, load, taken, count, on_load, on_bytes):
 
 @njit(cache=True, nogil=True)
 def _memory_order(share, order_out):
-    """Tenants in the order in which they are given the memory: those with all they can use, the one in part, the rest."""
+    """Tenants in the order in which they are given the memory: all they can use, then the one in part, the rest."""
     filled = 0
     for wanted in (FULL, PARTIAL, NONE):
         for i in range(len(share)):
@@ -60,8 +60,8 @@ def search_slice(
     options = options_of(on, partial, tables)
     cost, load = slice_costs(rate, on, low, high, options, tables, waits)
     n, _, width = cost.shape
-    place = _by_spread(cost, load, options.bytes, options.count, on_load, on_bytes)
-    cost, load, taken, count = cost[place], load[:, place], options.bytes[place], options.count[place]
+    place = _by_spread(cost, load, options.bytes, options.choices, on_load, on_bytes)
+    cost, load, taken, count = cost[place], load[:, place], options.bytes[place], options.choices[place]
     least = completion(cost, load, taken, count, on_load, on_bytes)
     shift = shift_of(on_load, on_bytes, low, high, tables.capacity_bytes)
     rest_low, rest_high = np.zeros(n + 1), np.zeros(n + 1)

@@ -43,7 +43,7 @@ def slice_costs(rate, on, low, high, options, tables, waits):
         if on[i]:
             rate_on += rate[i]
     for i in range(n):
-        for j in range(options.count[i]):
+        for j in range(options.choices[i]):
             k = options.point[i, j]
             fixed, factor = 0.0, 1.0
             if on[i]:
@@ -104,12 +104,12 @@ def slice_bound(rate, on, partial, low, high, tables, waits, enough):
     """
     options = options_of(on, partial, tables)
     cost, load = slice_costs(rate, on, low, high, options, tables, waits)
-    n, _, width = cost.shape
+    n = len(rate)
     smallest, largest, fewest_bytes = 0.0, 0.0, 0.0
     for i in range(n):
-        if options.count[i] == 0:
+        if options.choices[i] == 0:
             return np.inf, 0.0, 0.0
-        own = options.count[i]
+        own = options.choices[i]
         smallest += load[0, i, :own].min()
         largest += load[1, i, :own].max()
         fewest_bytes += options.bytes[i, :own].min()
@@ -169,7 +169,7 @@ def slice_bound(rate, on, partial, low, high, tables, waits, enough):
 
 @njit(cache=True, nogil=True)
 def _dual(cost, load, options, on_load, on_bytes, low, high, capacity):
-    least = completion(cost, load, options.bytes, options.count, on_load, on_bytes)
+    least = completion(cost, load, options.bytes, options.choices, on_load, on_bytes)
     return least[0, cost.shape[2] - 1] + shift_of(on_load, on_bytes, low, high, capacity)
 
 

@@ -69,9 +69,7 @@ def tables_of(problem: TenancyProblem) -> Tables:
         runs[i, :count] = problem.runnable[i]
         cpu[i, :count] = tenant.cpu_us
         split = (tenant.cpu_us > 0) & (np.arange(count) > 0)
-        handover[i, :count] = split * (
-            device.handover_fixed_us + device.handover_us_per_byte * tenant.handover_bytes
-        )
+        handover[i, :count] = split * (device.handover_fixed_us + device.handover_us_per_byte * tenant.handover_bytes)
         service[i, 0] = reload[i, 0] = 0.0
         usable[i, :count] = problem.usable_bytes[i]
         rate = problem.streaming_us_per_byte(tenant)

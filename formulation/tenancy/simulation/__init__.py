@@ -1,7 +1,7 @@
 """Discrete-event simulation of tenants that share an accelerator and CPU cores."""
 
-from .requests import Requests as Requests
 from ..batching import Batching as Batching
+from .requests import Requests as Requests
 from .simulate import Pool as Pool
 from .simulate import TenancySimulation as TenancySimulation
 from .simulate import TimeSeries as TimeSeries

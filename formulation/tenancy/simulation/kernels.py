@@ -13,15 +13,15 @@ from .residency import new_memory, touch
 
 
 @njit(cache=True, nogil=True)
-def _drawn(mean, scv):
+def _drawn(rng, mean, scv):
     if scv <= 0.0 or mean <= 0.0:
         return mean
-    return np.random.gamma(1.0 / scv, mean * scv)
+    return rng.gamma(1.0 / scv, mean * scv)
 
 
 @njit(cache=True, nogil=True)
 def first_come_first_served(
-    time, tenant, on, service, reload, scv, policy, residency_set, resident_bytes, capacity, seed, start, ready, end
+    time, tenant, on, service, reload, scv, policy, residency_set, resident_bytes, capacity, rng, start, ready, end
 ):
     """Play the accelerator in order of arrival, without batching.
 
@@ -30,11 +30,11 @@ def first_come_first_served(
     time, tenant : ndarray, shape (requests,)
         Arrivals, ascending.
     on, service, reload, scv, residency_set, resident_bytes : ndarray, shape (tenants,)
+    rng : numpy.random.Generator
     start, ready, end : ndarray, shape (requests,)
         Filled: when the accelerator takes the request, has its weights, and ends it; the arrival where it has no part
         there.
     """
-    np.random.seed(seed)
     memory = new_memory(len(on))
     free = -np.inf
     for r in range(len(time)):
@@ -45,7 +45,7 @@ def first_come_first_served(
         start[r] = max(time[r], free)
         missed = touch(memory, policy, i, residency_set, resident_bytes, capacity)
         ready[r] = start[r] + reload[i] if missed else start[r]
-        free = end[r] = ready[r] + _drawn(service[i], scv[i])
+        free = end[r] = ready[r] + _drawn(rng, service[i], scv[i])
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +60,7 @@ def by_priority_and_batch(
     residency_set,
     resident_bytes,
     capacity,
-    seed,
+    rng,
     priority,
     max_batch,
     window,
@@ -76,7 +76,6 @@ def by_priority_and_batch(
     lowest number), then of the earliest eligibility, then arrival; all requests of the tenant that wait by then join,
     at most `max_batch`. A batch of b takes service × (1 + marginal (b − 1)).
     """
-    np.random.seed(seed)
     n = len(on)
     memory = new_memory(n)
     # Requests of each tenant one after another: queue[first[i] : first[i + 1]].
@@ -130,7 +129,7 @@ def by_priority_and_batch(
             size += 1
         missed = touch(memory, policy, i, residency_set, resident_bytes, capacity)
         loaded = began + reload[i] if missed else began
-        free = loaded + _drawn(service[i] * (1.0 + marginal[i] * (size - 1)), scv[i])
+        free = loaded + _drawn(rng, service[i] * (1.0 + marginal[i] * (size - 1)), scv[i])
         for position in range(head[i], head[i] + size):
             r = queue[position]
             start[r], ready[r], end[r] = began, loaded, free
@@ -139,7 +138,7 @@ def by_priority_and_batch(
 
 
 @njit(cache=True, nogil=True)
-def core_pool(requests, arrival, tenant, service, scv, servers, seed, start, end):
+def core_pool(requests, arrival, tenant, service, scv, servers, rng, start, end):
     """Play one pool of identical servers, first come first served.
 
     Parameters
@@ -150,7 +149,6 @@ def core_pool(requests, arrival, tenant, service, scv, servers, seed, start, end
         Start and end are filled for these requests.
     service, scv : ndarray, shape (tenants,)
     """
-    np.random.seed(seed)
     free = np.full(servers, -np.inf)
     for r in requests:
         next_free = 0
@@ -159,5 +157,5 @@ def core_pool(requests, arrival, tenant, service, scv, servers, seed, start, end
                 next_free = s
         i = tenant[r]
         start[r] = max(arrival[r], free[next_free])
-        end[r] = start[r] + _drawn(service[i], scv[i])
+        end[r] = start[r] + _drawn(rng, service[i], scv[i])
         free[next_free] = end[r]

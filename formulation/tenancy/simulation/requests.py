@@ -107,9 +107,7 @@ class Requests:
                 if not math.isfinite(time_s):
                     _refuse("a time in seconds", repr(row["time_s"]), "Correct this line.", where)
                 if times and time_s < times[-1]:
-                    _refuse(
-                        "times that never run backwards", f"{time_s} after {times[-1]}", "Sort the trace.", where
-                    )
+                    _refuse("times that never run backwards", f"{time_s} after {times[-1]}", "Sort the trace.", where)
                 if row["model"] not in index:
                     _refuse(
                         f"one of {capped(tenants)}", repr(row["model"]), "Name the models as the scenario does.", where

@@ -226,7 +226,10 @@ def simulate_tenancy(
     n = len(names)
     if not len(requests) or requests.tenant.min() < 0 or requests.tenant.max() >= n:
         raise WorkloadError(
-            "requests", expected=f"at least one, of tenants 0 to {n - 1}", got=f"{len(requests)}", remedy="Ask something."
+            "requests",
+            expected=f"at least one, of tenants 0 to {n - 1}",
+            got=f"{len(requests)}",
+            remedy="Ask something.",
         )
     if not 0 <= warm_up < 1:
         raise WorkloadError("warm-up", expected="a share in [0, 1)", got=f"{warm_up}", remedy="Leave out less.")
@@ -243,7 +246,7 @@ def simulate_tenancy(
         asked.residency_set,
         asked.resident_bytes,
         int(problem.accelerator.weight_capacity_bytes),
-        seed,
+        np.random.default_rng([seed, 0]),
     )
     gathered = [b or Batching() for b in (batching or [None] * n)]
     urgency = list(priority) if priority is not None and discipline == "priority" else [0] * n
@@ -279,7 +282,15 @@ def simulate_tenancy(
         # Hand-overs differ by tenant and batches end together: order by arrival here, then by arrival at the device.
         mine = mine[np.argsort(arrival[mine], kind="stable")]
         core_pool(
-            mine, arrival, requests.tenant, asked.cpu_us, scv, pool.servers, seed + 1 + number, cpu_start, finish
+            mine,
+            arrival,
+            requests.tenant,
+            asked.cpu_us,
+            scv,
+            pool.servers,
+            np.random.default_rng([seed, 1 + number]),
+            cpu_start,
+            finish,
         )
     swapped = asked.on_accelerator[requests.tenant] & (ready > start)
     return TenancySimulation(

@@ -37,7 +37,9 @@ class ResponseSummary:
     confidence_interval_us: tuple[float, float]
 
     @classmethod
-    def of(cls, response_us: NDArray[np.float64], swapped: NDArray[np.bool_], visits: int, level: float):
+    def of(
+        cls, response_us: NDArray[np.float64], swapped: NDArray[np.bool_], visits: int, level: float
+    ) -> ResponseSummary:
         """Summarise responses in order of arrival.
 
         Parameters
@@ -49,7 +51,7 @@ class ResponseSummary:
             Of the confidence interval.
         """
         if not len(response_us):
-            return cls(0, *(math.nan,) * 5, (math.nan, math.nan))
+            return cls(0, math.nan, math.nan, math.nan, math.nan, math.nan, (math.nan, math.nan))
         p50, p95, p99 = np.quantile(response_us, (0.5, 0.95, 0.99))
         return cls(
             len(response_us),

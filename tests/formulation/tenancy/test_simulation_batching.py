@@ -1,0 +1,57 @@
+"""Batching windows and priorities of the accelerator's queue, on cases that can be worked out by hand."""
+
+import numpy as np
+from edgeplan.formulation import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
+from edgeplan.formulation.tenancy.simulation import Batching, Requests, simulate_tenancy
+
+BOTH = Allocation(tenants=(TenantAllocation(tenant="a", point=1), TenantAllocation(tenant="b", point=1)))
+
+
+def two(service_a=100.0, service_b=50.0, reload_us=0.0):
+    tenants = [
+        Tenant.create(name, [0, service], [np.inf, 0], [0, 10], reload_us=[np.nan, reload_us])
+        for name, service in (("a", service_a), ("b", service_b))
+    ]
+    return TenancyProblem.create(tenants, [1, 1], Accelerator(name="npu", weight_capacity_bytes=100), 0)
+
+
+def play(problem, times, tenants, **settings):
+    requests = Requests(np.array(times, dtype=float), np.array(tenants))
+    return simulate_tenancy(problem, BOTH, requests, **settings)
+
+
+def test_a_window_gathers_until_it_ends():
+    done = play(two(), [0, 30, 80], [0, 0, 0], batching=[Batching(max_batch=4, window_us=50, marginal=0.5), None])
+    # The window of the first ends at 50 with two of them there: 100 × 1.5; the third's window has passed by then.
+    assert done.accelerator_start_us.tolist() == [50, 50, 200]
+    assert done.finish_us.tolist() == [200, 200, 300]
+
+
+def test_a_full_batch_does_not_wait():
+    done = play(two(), [0, 10, 20], [0, 0, 0], batching=[Batching(max_batch=2, window_us=1000, marginal=0.0), None])
+    assert done.accelerator_start_us.tolist() == [10, 10, 1020]
+    assert done.finish_us.tolist() == [110, 110, 1120]
+
+
+def test_a_batch_reloads_once_and_counts_once_as_occupied():
+    done = play(two(reload_us=40), [0, 1, 2, 3], [1, 0, 0, 1], batching=[Batching(max_batch=8, marginal=0.1), None])
+    assert done.finish_us.tolist() == [90, 90 + 40 + 110, 90 + 40 + 110, 330]
+    assert done.swapped.tolist() == [True, True, True, True]
+    assert done.accelerator_utilisation == 1.0
+    assert np.isclose(done.reload_utilisation, 120 / 330)
+
+
+def test_the_urgent_goes_first_but_interrupts_nothing():
+    done = play(two(), [0, 1, 2], [0, 0, 1], discipline="priority", priority=[1, 0])
+    assert done.finish_us.tolist() == [100, 250, 150]
+
+
+def test_batches_of_one_are_plain_first_come_first_served():
+    problem = two(reload_us=30)
+    rng = np.random.default_rng(0)
+    times, tenants = np.cumsum(rng.exponential(90, 2000)), rng.integers(0, 2, 2000)
+    plain = play(problem, times, tenants)
+    batched = play(problem, times, tenants, batching=[Batching(max_batch=1, window_us=500), Batching()])
+    general = play(problem, times, tenants, batching=[Batching(max_batch=2, window_us=0, marginal=1.0), None])
+    np.testing.assert_array_equal(plain.finish_us, batched.finish_us)
+    assert general.finish_us.max() <= plain.finish_us.max()
