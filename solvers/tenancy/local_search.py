@@ -103,7 +103,7 @@ def best_found(
         found.append((_scored(space, point, order), point, order))
     least, point, order = min(found, key=lambda entry: entry[0])
     if space.tables.kind == LRU:
-        _polish(space, point, order, least, stop)
+        polish(space, point, order, stop)
     return space.allocation(point, order)
 
 
@@ -113,8 +113,9 @@ def _scored(space: SearchSpace, point: Points, order: Points) -> float:
     return np.inf if allocation is None else space.evaluation(allocation).mean_response_us
 
 
-def _polish(space: SearchSpace, point: Points, order: Points, least: float, stop: Stop) -> None:
+def polish(space: SearchSpace, point: Points, order: Points, stop: Stop) -> None:
     """Coordinate descent by the evaluator itself, in place: the compiled search knows LRU only roughly."""
+    least = _scored(space, point, order)
     unchanged, i = 0, -1
     while unchanged < len(point) and not stop():
         i = (i + 1) % len(point)
