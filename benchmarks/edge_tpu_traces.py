@@ -228,7 +228,7 @@ def report(paths: Sequence[Path]) -> list[str]:
         "exact formula at the run's own rates, Poisson arrivals assumed. M/G/1 without swapping: the same, were no "
         "weights ever evicted. *Published costs* are the source's constants; *calibrated on other runs*: read by "
         "`calibrate` off the file's other runs, the run itself left out; services vary there, and "
-        f"{SEEDS} seeds are averaged. Milliseconds, with the error relative to the measured mean. The formulas give the "
+        f"{SEEDS} seeds are averaged. In ms, with the error relative to the measured mean. The formulas give the "
         "mean of an endless run, and one of this length scatters about it: the last column holds the means of 95 % of "
         f"{POISSON_RUNS} simulated Poisson runs with as many requests at the same rates and published costs.",
         "",
