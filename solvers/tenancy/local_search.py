@@ -96,14 +96,13 @@ def best_found(
         total = descend_from(trial, order)
         if total < best[0]:
             best = (total, trial, order)
-    found: list[tuple[float, Points, Points]] = []
-    for _, point, order in sorted(ends.values(), key=lambda end: end[0])[:5]:
-        if not score:
-            return space.allocation(point, order)
-        found.append((_scored(space, point, order), point, order))
-    least, point, order = min(found, key=lambda entry: entry[0])
+    leading = sorted(ends.values(), key=lambda end: end[0])[:5]
+    if not score:
+        return space.allocation(leading[0][1], leading[0][2])
+    found = [(_scored(space, point, order), point, order) for _, point, order in leading]
     if space.tables.kind == LRU:
-        polish(space, point, order, stop)
+        found = [(polish(space, p, o, stop), p, o) for _, p, o in sorted(found, key=lambda entry: entry[0])[:3]]
+    _, point, order = min(found, key=lambda entry: entry[0])
     return space.allocation(point, order)
 
 
@@ -113,8 +112,14 @@ def _scored(space: SearchSpace, point: Points, order: Points) -> float:
     return np.inf if allocation is None else space.evaluation(allocation).mean_response_us
 
 
-def polish(space: SearchSpace, point: Points, order: Points, stop: Stop) -> None:
-    """Coordinate descent by the evaluator itself, in place: the compiled search knows LRU only roughly."""
+def polish(space: SearchSpace, point: Points, order: Points, stop: Stop) -> float:
+    """Coordinate descent by the evaluator itself, in place: the compiled search knows LRU only roughly.
+
+    Returns
+    -------
+    float
+        Mean response.
+    """
     least = _scored(space, point, order)
     unchanged, i = 0, -1
     while unchanged < len(point) and not stop():
@@ -126,6 +131,7 @@ def polish(space: SearchSpace, point: Points, order: Points, stop: Stop) -> None
             value = _scored(space, trial, order)
             if value < least * (1 - 1e-12):
                 least, point[i], unchanged = value, k, 0
+    return least
 
 
 class LocalSearch:
