@@ -176,8 +176,8 @@ def main() -> None:
         f"Costs are the catalogue's: totals measured or published, per layer estimated by its rule. {CPU_CORES} cores "
         "of the embedded CPU. Every model alone, and 60 random mixes of 2 to 8 models whose rates ask about equal "
         "work; the load is the accelerator's utilisation under the default plan (whole models, reloads included). "
-        f"Means are of {given.requests:,} simulated Poisson requests, the same for every method. These are not the mixes, costs "
-        "or hardware of the paper (arXiv 2602.17808), whose figures, 63.8 % for one tenant and 77.4 % for several, "
+        f"Means are of {given.requests:,} simulated Poisson requests, the same for every method. These are not the "
+        "mixes, costs or hardware of the paper (arXiv 2602.17808), whose figures, 63.8 % for one tenant and 77.4 % for several, "
         "stand beside ours to compare their size only.",
         "",
         "## Mean response saved against the default plan",
@@ -189,7 +189,8 @@ def main() -> None:
         *table(("mixes", "load", "number", *quantiles), by_load(outcomes)),
         "",
         f"In {len(overloaded)} further mixes the default plan cannot keep up (load {LOADS[-1]}) and its mean response "
-        f"is without bound; the planner finds one that can in {rescued} of them. They are not part of the figures above.",
+        f"is without bound; the planner finds one that can in {rescued} of them. They are not part of the figures "
+        "above.",
         "",
         "## Gap of each method to the least predicted mean response",
         "",
