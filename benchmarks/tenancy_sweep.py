@@ -177,8 +177,8 @@ def main() -> None:
         "of the embedded CPU. Every model alone, and 60 random mixes of 2 to 8 models whose rates ask about equal "
         "work; the load is the accelerator's utilisation under the default plan (whole models, reloads included). "
         f"Means are of {given.requests:,} simulated Poisson requests, the same for every method. These are not the "
-        "mixes, costs or hardware of the paper (arXiv 2602.17808), whose figures, 63.8 % for one tenant and 77.4 % for several, "
-        "stand beside ours to compare their size only.",
+        "mixes, costs or hardware of the paper (arXiv 2602.17808), whose figures, 63.8 % for one tenant and 77.4 % for "
+        "several, stand beside ours to compare their size only.",
         "",
         "## Mean response saved against the default plan",
         "",
