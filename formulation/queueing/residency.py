@@ -8,8 +8,9 @@ state z after request n − 1] for what a state costs later. Then, by conservati
 
 with w the distribution of the state at the requests that leave the accelerator idle, unknown but for token residency
 (`swapping`). Where tenant i's absence is a Markov chain of two states, H is the sum of p_i τ_i (1[i absent] − π_i) (1 − π_i)/p_i;
-that holds for token residency and for sets, and is taken as an approximation under LRU. For w the state after a
-request is weighted by E exp(−ΛS), as if it did not depend on the wait.
+that holds for token residency and for sets, and is taken as an approximation under LRU. For w the state
+after a request is weighted by E exp(−ΛS), and the change that this makes is enlarged for the services before (see
+`correlated_wait`).
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def correlated_wait(
     tscv: NDArray[np.float64],
     presence: Presence,
 ) -> float:
-    """The formula at the top of this module; shares, and mean times in units of 1/Λ with squared variations, ρ < 1."""
+    """Mean wait by the formula at the top of this module; shares, and mean times in units of 1/Λ with squared variations, ρ < 1."""
     absent, hit, miss = presence.absent, presence.absent_after_hit, presence.absent_after_miss
     rho = float(np.sum(p * (m + absent * tau)))
     square = float(np.sum(p * (m**2 * (1 + bscv) + absent * tau * (2 * m + tau * (1 + tscv)))))
@@ -172,5 +173,10 @@ def correlated_wait(
     t = np.array([transform(1.0, float(x), float(c)) for x, c in zip(tau, tscv, strict=True)])
     weight = float(np.sum(p * b * (1.0 - absent + t * absent)))
     at_idle = ((hit + miss * t) @ (p * b)) / weight if weight > 0.0 else absent
+    # Earlier services weigh, too, as far as both state and workload remember them: the state by 1 − p/(1 − π) a request,
+    # the workload by about ρ, the chance that a request does not find the accelerator idle.
+    present = 1.0 - absent
+    change = np.divide(at_idle - absent, 1.0 - rho * np.maximum(0.0, 1.0 - p / np.maximum(present, p)))
+    at_idle = np.clip(absent + change, 0.0, 1.0)
     idle = float(np.sum(later * (at_idle - absent)))
     return max(0.0, (0.5 * square + covariance) / (1.0 - rho) + idle)
