@@ -129,7 +129,12 @@ class SwappingServer:
 
 
 def estimated_percentile_us(
-    level: float, wait_us: float, utilisation: float, service_us: float, swap_probability: float, reload_us: float,
+    level: float,
+    wait_us: float,
+    utilisation: float,
+    service_us: float,
+    swap_probability: float,
+    reload_us: float,
     cpu: CpuStage | None = None,
 ) -> float:
     """Estimate of a response's percentile from means alone, µs, for sets and LRU.
