@@ -70,6 +70,7 @@ from .tenancy import Accelerator as Accelerator
 from .tenancy import Allocation as Allocation
 from .tenancy import CoCompiledResidency as CoCompiledResidency
 from .tenancy import LruResidency as LruResidency
+from .tenancy import Residency as Residency
 from .tenancy import TenancyEvaluation as TenancyEvaluation
 from .tenancy import TenancyProblem as TenancyProblem
 from .tenancy import Tenant as Tenant

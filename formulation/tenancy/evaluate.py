@@ -101,7 +101,7 @@ def evaluate_tenancy(problem: TenancyProblem, allocation: Allocation) -> Tenancy
     PlanError
         The allocation does not fit the problem; see `demands`.
     """
-    from ..queueing.multi_server import gigc_wait_us
+    from ..queueing.multi_server import gigc_wait_kernel
     from ..queueing.residency import accelerator_wait
 
     asked = demands(problem, allocation)
@@ -129,7 +129,7 @@ def evaluate_tenancy(problem: TenancyProblem, allocation: Allocation) -> Tenancy
         cpu_wait = 0.0
         if servers:
             scv = stage.departure_scv(i) if on else 1.0
-            cpu_wait = float(gigc_wait_us(rate[i], scv, asked.cpu_us[i], tenant.cpu_scv, servers))
+            cpu_wait = float(gigc_wait_kernel(rate[i] / 1e6, scv, asked.cpu_us[i], tenant.cpu_scv, servers))
         parts.append(
             TenantEvaluation(
                 tenant.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -59,6 +60,23 @@ class TenancyProblem:
                 got=capped(names) or "none",
                 remedy="Name each tenant once; the same model may be there under two names.",
             )
+        self._check_rates()
+        if self.cpu_cores < 0:
+            raise PlatformError(
+                "CPU", expected="0 or more cores", got=f"{self.cpu_cores}", remedy="Correct the number of cores."
+            )
+        for tenant, runnable in zip(self.tenants, self.runnable, strict=True):
+            if not np.any(runnable):
+                raise PlatformError(
+                    f"tenant {tenant.name!r}",
+                    expected="a partition point that this device can run",
+                    got=f"{self.cpu_cores} CPU cores and prefixes of which none fits "
+                    f"{int(self.accelerator.weight_capacity_bytes)} bytes of weights (the accelerator cannot stream)",
+                    remedy="Give the accelerator a streaming cost, or the CPU a core.",
+                )
+
+    def _check_rates(self) -> None:
+        names = [tenant.name for tenant in self.tenants]
         if self.rate_hz.shape != (len(names),):
             raise WorkloadError(
                 "rates",
@@ -75,19 +93,6 @@ class TenancyProblem:
                 got=f"{self.rate_hz[k]:g}",
                 remedy="Leave out a tenant that is never asked.",
             )
-        if self.cpu_cores < 0:
-            raise PlatformError(
-                "CPU", expected="0 or more cores", got=f"{self.cpu_cores}", remedy="Correct the number of cores."
-            )
-        for tenant, runnable in zip(self.tenants, self.runnable, strict=True):
-            if not np.any(runnable):
-                raise PlatformError(
-                    f"tenant {tenant.name!r}",
-                    expected="a partition point that this device can run",
-                    got=f"{self.cpu_cores} CPU cores and prefixes of which none fits "
-                    f"{int(self.accelerator.weight_capacity_bytes)} bytes of weights (the accelerator cannot stream)",
-                    remedy="Give the accelerator a streaming cost, or the CPU a core.",
-                )
 
     @cached_property
     def total_rate_hz(self) -> float:
@@ -121,6 +126,20 @@ class TenancyProblem:
         """What streaming a byte of a tenant's weights adds to a request; None where the device cannot stream."""
         own = tenant.streaming_us_per_byte
         return own if own is not None else self.accelerator.streaming_us_per_byte
+
+    def at_rates(self, rate_hz: ArrayLike) -> TenancyProblem:
+        """Copy at other rates; what was derived from costs is kept, so that this takes microseconds.
+
+        Raises
+        ------
+        WorkloadError
+            A rate that is not positive, or not one a tenant.
+        """
+        other = copy(self)
+        object.__setattr__(other, "rate_hz", np.array(rate_hz, dtype=np.float64))
+        other.__dict__.pop("total_rate_hz", None)
+        other._check_rates()
+        return other
 
     def replace(self, **changes: Any) -> TenancyProblem:
         """Copy with some parts exchanged, validated again."""

@@ -7,7 +7,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from ...formulation import Allocation, TenancyProblem, TenantAllocation, evaluate_tenancy
+from ...formulation import Allocation, PlanError, TenancyProblem, TenantAllocation, evaluate_tenancy
 from ..stop import Stop
 from .features import TenancyFeatures
 from .outcome import no_stable_allocation, solution_of
@@ -51,7 +51,10 @@ class BruteForce:
             if stop():
                 stopped = True
                 break
-            value = evaluate_tenancy(problem, allocation).mean_response_us
+            try:
+                value = evaluate_tenancy(problem, allocation).mean_response_us
+            except PlanError:  # not enough memory beside the others, on a device that cannot stream
+                continue
             if value < least:
                 best, least = allocation, value
         if best is None:

@@ -15,8 +15,8 @@ from .outcome import solution_of
 from .search_space import SearchSpace
 from .solution import TenancySolution
 
-_EXCHANGES = 5
-"""Pairs of tenants that exchange places at every change, besides descents from the last solution and the two ends."""
+_EXCHANGES = 4
+"""Pairs of tenants that exchange places at every change, besides descents from the last solution and whole models."""
 
 
 class Reallocator:
@@ -68,12 +68,12 @@ class Reallocator:
                 self._last = None
             self._space = SearchSpace.of(problem)
         if rate_hz is not None:
-            self._space.at_rates(self.problem.replace(rate_hz=np.asarray(rate_hz, dtype=np.float64)))
+            self._space.at_rates(self.problem.at_rates(rate_hz))
         space = self._space
         first = np.argmax(space.tables.runs, axis=1).astype(np.int64)
         order = space.default_order
         best_total, best, best_order = np.inf, first, order
-        starts = [first, whole_models(space)] if self._last is None else [self._last.copy(), whole_models(space), first]
+        starts = [first if self._last is None else self._last.copy(), whole_models(space)]
         for start in starts:
             own = order.copy()
             total = descended(space, start, own)

@@ -62,12 +62,15 @@ def search_slice(
     n, _, width = cost.shape
     place = _by_spread(cost, load, options.bytes, options.choices, on_load, on_bytes)
     cost, load, taken, count = cost[place], load[:, place], options.bytes[place], options.choices[place]
+    taken_most = options.bytes_most[place]
     least = completion(cost, load, taken, count, on_load, on_bytes)
     shift = shift_of(on_load, on_bytes, low, high, tables.capacity_bytes)
     rest_low, rest_high = np.zeros(n + 1), np.zeros(n + 1)
+    most_bytes, rest_bytes = np.zeros(n + 1), np.zeros(n + 1)
     for i in range(n - 1, -1, -1):
         rest_low[i] = rest_low[i + 1] + load[0, i, : count[i]].min()
         rest_high[i] = rest_high[i + 1] + load[1, i, : count[i]].max()
+        rest_bytes[i] = rest_bytes[i + 1] + taken_most[i, : count[i]].max()
     at_least, at_most = low * (1.0 - 1e-12), high * (1.0 + 1e-12)
     spent = np.zeros((n + 1, width))
     least_load, most_load, filled = np.zeros(n + 1), np.zeros(n + 1), np.zeros(n + 1)
@@ -89,6 +92,9 @@ def search_slice(
         bytes_now = filled[depth] + taken[depth, j]
         if bytes_now > tables.capacity_bytes:
             continue
+        most_now = most_bytes[depth] + taken_most[depth, j]
+        if partial >= 0 and most_now + rest_bytes[depth + 1] < tables.capacity_bytes:
+            continue  # the partial tenant would be given more than this range
         nodes += 1
         if nodes > budget:
             break
@@ -106,7 +112,8 @@ def search_slice(
         point[i], share[i] = options.point[i, j], options.share[i, j]
         if depth < n - 1:
             depth += 1
-            least_load[depth], most_load[depth], filled[depth] = at_low, at_high, bytes_now
+            least_load[depth], most_load[depth] = at_low, at_high
+            filled[depth], most_bytes[depth] = bytes_now, most_now
             choice[depth] = -1
             continue
         leaves += 1
