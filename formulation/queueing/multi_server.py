@@ -5,7 +5,8 @@ is no server, and 0 where nothing arrives. Arguments broadcast.
 
 Sources: M/D/c approximately, G. P. Cosmetatos, AIIE Trans. 7 (1975) 452; exactly, C. D. Crommelin, POEEJ 25 (1932) 41,
 here by the roots of the generating function; M/G/c, T. Kimura, Queueing Syst. 17 (1994) 347, doi 10.1007/BF01158699;
-linear in the variability of arrivals as A. O. Allen, Probability, Statistics and Queueing Theory, and J. H. Cunneen have it.
+linear in the variability of arrivals as A. O. Allen, Probability, Statistics and Queueing Theory, and J. H. Cunneen
+have it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Percentiles of a tenant's response, by numerical inversion of its Laplace–Stieltjes transform.
 
-A response is accelerator wait + reload or not + service + handover + wait for a core + time on it. Under token residency the
-accelerator's part is exact: the joint transform of wait and predecessor of `swapping`. What the CPU adds is an estimate: its
-wait is 0 with the probability of finding a free server and otherwise exponential, independent of the accelerator's part.
+A response is accelerator wait + reload or not + service + handover + wait for a core + time on it. Under token
+residency the accelerator's part is exact: the joint transform of wait and predecessor of `swapping`. What the CPU adds
+is an estimate: its wait is 0 with the probability of finding a free server and otherwise exponential, independent of
+the accelerator's part.
 
 Inversion: J. Abate and W. Whitt, ORSA J. Comput. 7 (1995) 36 (Euler), doi 10.1287/ijoc.7.1.36.
 """
@@ -201,7 +202,7 @@ def _tail(transform: Callable[[Complex], Complex], constant: float, time: float,
     if left == 0.0:
         return 0.0
     k = np.arange(TERMS + AVERAGED + 1)
-    s = (DAMPING + 2j * np.pi * k) / (2.0 * left)
+    s: Complex = np.asarray((DAMPING + 2j * np.pi * k) / (2.0 * left), dtype=np.complex128)
     values = ((1.0 - transform(s)) / s).real * (-1.0) ** k
     values[0] *= 0.5
     sums = np.cumsum(values)[TERMS:]

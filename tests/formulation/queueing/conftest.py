@@ -12,21 +12,20 @@ BATCHES = 40
 
 
 @njit
-def _waits(rate, service, reload, service_scv, reload_scv, seed, out):
+def _waits(rate, service, reload, service_scv, reload_scv, rng, out):
     """One server that swaps in where the tenant changes; waits in the order of arrival, in the unit of the times."""
-    np.random.seed(seed)
     total, edges = rate.sum(), np.cumsum(rate / rate.sum())
     before, wait = -1, 0.0
     for k in range(len(out)):
-        u, i = np.random.random(), 0
+        u, i = rng.random(), 0
         while i < len(rate) - 1 and edges[i] < u:
             i += 1
         out[k] = wait
-        time = service[i] if service_scv == 0.0 else np.random.gamma(1.0 / service_scv, service[i] * service_scv)
+        time = service[i] if service_scv == 0.0 else rng.gamma(1.0 / service_scv, service[i] * service_scv)
         if i != before and reload[i] > 0.0:
-            time += reload[i] if reload_scv == 0.0 else np.random.gamma(1.0 / reload_scv, reload[i] * reload_scv)
+            time += reload[i] if reload_scv == 0.0 else rng.gamma(1.0 / reload_scv, reload[i] * reload_scv)
         before = i
-        wait = max(0.0, wait + time - np.random.exponential(1.0 / total))
+        wait = max(0.0, wait + time - rng.exponential(1.0 / total))
 
 
 Simulation = Callable[..., tuple[float, float, np.ndarray]]
@@ -38,7 +37,7 @@ def simulate() -> Simulation:
 
     def run(rate_hz, service, reload, scv=(0.0, 0.0), requests=1_000_000, seed=0, level=0.99):
         waits = np.empty(requests)
-        _waits(np.asarray(rate_hz) / 1e6, service, reload, *scv, seed, waits)
+        _waits(np.asarray(rate_hz) / 1e6, service, reload, *scv, np.random.default_rng(seed), waits)
         means = waits.reshape(BATCHES, -1).mean(axis=1)
         half = stats.t.ppf(0.5 + level / 2, BATCHES - 1) * means.std(ddof=1) / math.sqrt(BATCHES)
         return float(means.mean()), float(half), waits

@@ -115,12 +115,14 @@ def test_constant_services_in_tandem_are_exact(first, second):
     arrivals = np.cumsum(rng.exponential(1000.0, 400_000))
     ends = arrivals + kiefer_wolfowitz(arrivals, np.full(400_000, first), 1) + first
     waits = kiefer_wolfowitz(ends, np.full(400_000, second), 1)
-    wait = float(tandem_wait_us(1000.0, first, 0.0, second, 0.0, 1))
+    arrival_scv = departure_scv(first / 1000, 1.0, 0.0)
+    wait = float(tandem_wait_us(1000.0, arrival_scv, first, 0.0, second, 0.0, 1))
     assert wait == pytest.approx(waits.mean(), rel=0.08, abs=1e-6)
     assert wait == 0.0 or second > first
 
 
 def test_tandem_behind_exponential_service_has_poisson_arrivals():
-    assert tandem_wait_us(700.0, 500.0, 1.0, 2500.0, 0.3, 2) == pytest.approx(float(mgc_wait_us(700.0, 2500.0, 0.3, 2)))
-    assert tandem_wait_us(700.0, 0.0, 0.0, 2500.0, 0.3, 2) == pytest.approx(float(mgc_wait_us(700.0, 2500.0, 0.3, 2)))
-    assert tandem_wait_us(700.0, 500.0, 0.0, 2500.0, 0.3, 1) == np.inf
+    poisson = pytest.approx(float(mgc_wait_us(700.0, 2500.0, 0.3, 2)))
+    assert tandem_wait_us(700.0, 1.0, 500.0, 1.0, 2500.0, 0.3, 2) == poisson
+    assert tandem_wait_us(700.0, 1.0, 0.0, 0.0, 2500.0, 0.3, 2) == poisson
+    assert tandem_wait_us(700.0, 1.0, 500.0, 0.0, 2500.0, 0.3, 1) == np.inf

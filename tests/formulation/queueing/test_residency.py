@@ -12,7 +12,7 @@ from numba import njit
 
 @njit
 def replay(requests, sets, size, capacity, hits):
-    """The memory, request by request: sets where `capacity` is 0, otherwise whole segments, least recently used first out."""
+    """The memory, request by request: sets where `capacity` is 0, otherwise segments, least recently used first out."""
     inside, used = np.zeros(len(size), np.bool_), np.full(len(size), -1)
     for k, i in enumerate(requests):
         if capacity == 0 and k and sets[i] != sets[requests[k - 1]]:
