@@ -83,6 +83,13 @@ class Scenario(BaseModel):
         except yaml.YAMLError as error:
             got = " ".join(str(error).split())
             raise ScenarioError(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error
+        if isinstance(data, dict) and "accelerator" in data:
+            raise ScenarioError(
+                subject,
+                expected="a scenario without an accelerator",
+                got=f"accelerator: {data['accelerator']}" if isinstance(data["accelerator"], str) else "an accelerator",
+                remedy="Scenarios with one are for `edgeplan plan` and `edgeplan simulate`.",
+            )
         expected = "what `edgeplan schema scenario` describes"
         with fitting(subject, ScenarioError, expected=expected, remedy="Correct this key."):
             return cls.model_validate(data)

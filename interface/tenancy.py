@@ -97,7 +97,25 @@ def _tenant(entry: TenantEntry) -> Tenant:
 
 
 def whole_models(problem: TenancyProblem) -> Allocation:
-    """Whole models on the accelerator, each at its last partition point."""
+    """Whole models on the accelerator, each at its last partition point.
+
+    Raises
+    ------
+    ScenarioError
+        The accelerator cannot run one of them whole.
+    """
+    for tenant, runnable, usable in zip(problem.tenants, problem.runnable, problem.usable_bytes, strict=True):
+        if not runnable[-1]:
+            slow = not np.isfinite(tenant.accelerator_us[-1])
+            raise ScenarioError(
+                f"tenant {tenant.name!r}",
+                expected="a model that the accelerator can run whole",
+                got="no time for the whole model"
+                if slow
+                else f"{int(tenant.weight_bytes[-1])} bytes of weights, of which {int(usable[-1])} fit, "
+                "and no streaming cost",
+                remedy="Simulate a plan (`--plan`)" + ("." if slow else ", or give the accelerator a streaming cost."),
+            )
     return Allocation(tenants=tuple(TenantAllocation(tenant=t.name, point=t.n_points - 1) for t in problem.tenants))
 
 
@@ -147,12 +165,13 @@ def simulation_tables(case: TenancyCase, simulation: TenancySimulation) -> tuple
     rows = []
     for name, summary in (*simulation.by_tenant.items(), ("all", simulation.overall)):
         low, high = (milliseconds(us) for us in summary.confidence_interval_us)
+        interval = f"{low} to {high}" if np.isfinite(summary.confidence_interval_us[0]) else "–"
         rows.append(
             (
                 name,
                 f"{summary.requests:,}",
                 milliseconds(summary.mean_us),
-                f"{low} to {high}",
+                interval,
                 milliseconds(summary.p50_us),
                 milliseconds(summary.p95_us),
                 milliseconds(summary.p99_us),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 
 from ..errors import ScenarioError
 from ..files import fitting, readable
@@ -139,6 +139,16 @@ class TenantEntry(BaseModel):
         return self
 
 
+def _name_or_device(value: Any) -> str:
+    return "name" if isinstance(value, str) else "device"
+
+
+# Told apart by hand: of an untagged union, errors would say that the device is no string, not which key is wrong.
+NameOrDevice = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Accelerator, Tag("device")], Discriminator(_name_or_device)
+]
+
+
 class TenancyScenario(BaseModel):
     """Tenants that share an accelerator and the CPU's cores.
 
@@ -159,7 +169,7 @@ class TenancyScenario(BaseModel):
 
     schema_version: Literal[1] = 1
     name: str
-    accelerator: str | Accelerator
+    accelerator: NameOrDevice
     cpu_cores: int = Field(default=0, ge=0)
     discipline: Literal["fcfs", "priority"] = "fcfs"
     tenants: tuple[TenantEntry, ...] = Field(min_length=1)

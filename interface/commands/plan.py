@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...formulation import ScenarioError
 from ..exits import ExitCode
 from ..outcome import evaluation_data, exit_without_plan, policies_data, solution_data
 from ..output import Format, FormatOption, Output, current_output
@@ -37,6 +38,13 @@ def plan(
 
     output = current_output(context)
     if has_accelerator(scenario):
+        if profile is not None:
+            raise ScenarioError(
+                f"scenario {scenario}",
+                expected="no profile, for a scenario with an accelerator holds its costs itself",
+                got=f"--profile {profile}",
+                remedy="Leave out --profile.",
+            )
         _plan_tenancy(output, scenario, output_path, method, time_limit_s, seed)
         return
     case = load(scenario, profile)

@@ -10,6 +10,7 @@ import typer
 
 from ...formulation import Allocation, WorkloadError, evaluate_tenancy
 from ..output import Format, FormatOption, current_output
+from ..units import milliseconds
 from .options import SeedOption
 
 
@@ -81,4 +82,8 @@ def simulate(
     data = simulation_data(case, simulation)
     data["predicted_mean_us"] = evaluation.mean_response_us if evaluation.stable else np.inf
     data["unstable"] = list(evaluation.unstable)
-    output.result(data, *simulation_tables(case, simulation), *evaluation.unstable)
+    told = list(evaluation.unstable) or [
+        "The formulas (Poisson arrivals, first come first served, no batches) predict a mean response of "
+        f"{milliseconds(evaluation.mean_response_us)} ms."
+    ]
+    output.result(data, *simulation_tables(case, simulation), *told)

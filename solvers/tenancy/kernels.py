@@ -223,3 +223,14 @@ def response_total(rate, point, order, tables, waits, exact, cores_out, threads_
     for i in range(n):
         threads_out[i] = threads[i, cores_out[i]]
     return total
+
+
+@njit(cache=True, nogil=True)
+def response_totals(rate, points, orders, tables, waits, exact, totals_out):
+    """`response_total` of many candidates: points and orders of shape (candidates, n)."""
+    n = points.shape[1]
+    cores, threads = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    for candidate in range(len(points)):
+        totals_out[candidate] = response_total(
+            rate, points[candidate], orders[candidate], tables, waits, exact, cores, threads
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,35 +88,41 @@ class Requests:
         index = {name: i for i, name in enumerate(tenants)}
         times: list[float] = []
         which: list[int] = []
-        with readable(subject, WorkloadError), Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"time_s", "model"} - set(reader.fieldnames or ())
-            if missing:
-                _refuse(
-                    "the columns time_s and model",
-                    f"{capped(reader.fieldnames or ()) or 'no header'}",
-                    "Name the columns in the first line.",
-                    subject,
-                )
-            for row in reader:
-                where = f"{subject}, line {reader.line_num}"
-                try:
-                    time_s = float(row["time_s"])
-                except (TypeError, ValueError):
-                    time_s = math.nan
-                if not math.isfinite(time_s):
-                    _refuse("a time in seconds", repr(row["time_s"]), "Correct this line.", where)
-                if times and time_s < times[-1]:
-                    _refuse("times that never run backwards", f"{time_s} after {times[-1]}", "Sort the trace.", where)
-                if row["model"] not in index:
-                    _refuse(
-                        f"one of {capped(tenants)}", repr(row["model"]), "Name the models as the scenario does.", where
-                    )
-                times.append(time_s)
-                which.append(index[row["model"]])
+        for line, row in _rows(path, subject):
+            where = f"{subject}, line {line}"
+            try:
+                time_s = float(row["time_s"])
+            except (TypeError, ValueError):
+                time_s = math.nan
+            if not math.isfinite(time_s):
+                _refuse("a time in seconds", repr(row["time_s"]), "Correct this line.", where)
+            if times and time_s < times[-1]:
+                _refuse("times that never run backwards", f"{time_s} after {times[-1]}", "Sort the trace.", where)
+            if row["model"] not in index:
+                remedy = "Name the models as the scenario does."
+                _refuse(f"one of {capped(tenants)}", repr(row["model"]), remedy, where)
+            times.append(time_s)
+            which.append(index[row["model"]])
         if not times:
             _refuse("at least one request", "none", "Record the trace again.", subject)
         return cls(np.array(times) * 1e6, np.array(which, dtype=np.int64))
+
+
+def _rows(path: str | Path, subject: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a trace with the numbers of their lines."""
+    try:
+        with readable(subject, WorkloadError), Path(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or ()
+            if {"time_s", "model"} - set(names):
+                remedy = "Name the columns in the first line."
+                _refuse("the columns time_s and model", capped(names) or "no header", remedy, subject)
+            for row in reader:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise WorkloadError(
+            subject, expected="comma-separated values", got=str(error), remedy="Record the trace again."
+        ) from error
 
 
 def _refuse(expected: str, got: str, remedy: str = "Correct the requests.", subject: str = "requests") -> None:

@@ -133,8 +133,12 @@ class TenancySimulation:
         return float(np.sum(np.clip(end[chosen], low, high) - np.clip(start[chosen], low, high)))
 
     def time_series(self, interval_us: float) -> TimeSeries:
-        """Mean response by interval of arrival, and utilisation of the accelerator by interval."""
-        edges = np.arange(0.0, self.finish_us.max() + interval_us, interval_us)
+        """Mean response by interval of arrival, and utilisation of the accelerator by interval.
+
+        Intervals begin at multiples of `interval_us`, the first at or before the first arrival.
+        """
+        first = np.floor(self.requests.time_us[0] / interval_us) * interval_us
+        edges = np.arange(first, self.finish_us.max() + interval_us, interval_us)
         which = np.clip(np.digitize(self.requests.time_us, edges) - 1, 0, len(edges) - 2)
         count = np.bincount(which, minlength=len(edges) - 1)
         total = np.bincount(which, weights=self.response_us, minlength=len(edges) - 1)
