@@ -95,7 +95,8 @@ def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation
     order = "; ".join(", ".join(members) for members in allocation.co_compiled)
     note = f"Co-compiled in this order: {order}. " if order else ""
     kind = "exact" if evaluation.exact_wait else "an approximation"
-    note += f"Mean response of all requests {milliseconds(evaluation.mean_response_us)} ms, predicted; the mean wait is {kind}."
+    mean = milliseconds(evaluation.mean_response_us)
+    note += f"Mean response of all requests {mean} ms, predicted; the mean wait for the accelerator is {kind}."
     return Table("Allocation", columns, tuple(rows), note=note)
 
 
