@@ -306,7 +306,7 @@ def truncated_plan(folder: Folder) -> list[str]:
 CASES: dict[str, tuple[Callable[[Folder], list[str]], str]] = {
     "accelerator overloaded": (
         simulate(tenant(0, arrival={"kind": "poisson", "rate_hz": 500})),
-        "unstable: ρ = 6.05 on accelerator 'edge-tpu'",
+        "unstable: ρ = 6.04 on accelerator 'edge-tpu'",
     ),
     "cores overloaded": (
         lambda folder: [
