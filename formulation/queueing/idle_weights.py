@@ -1,4 +1,4 @@
-"""Which class leaves a swapping server idle: the unknowns of its mean wait, from the zeros of transforms (see `swapping`)."""
+"""Which class leaves a swapping server idle: the unknowns of its mean wait, by zeros of transforms; see `swapping`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 from .transforms import one_minus_transform, transform
 
 EQUAL_ZEROS = 1e-8
-"""Relative distance below which two zeros count as equal: closer, rounding spoils their row more than the limit does."""
+"""Relative distance below which zeros count as equal: nearer, rounding spoils their row more than the limit does."""
 
 
 @njit(cache=True, nogil=True)
@@ -36,7 +36,7 @@ def _value(x, i, low, high, p, m, tau, bscv, tscv):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _root(i, low, high, p, m, tau, bscv, tscv):
-    """Where `_value` rises through 0 between `low` and `high`: regula falsi (Illinois), every fourth step a bisection."""
+    """Where `_value` rises through 0 from `low` to `high`: regula falsi (Illinois), every fourth step a bisection."""
     a, b = low, high
     width = high - low
     f_a = _value(a, i, low, high, p, m, tau, bscv, tscv) if i >= 0 else -width

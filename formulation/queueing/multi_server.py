@@ -1,12 +1,12 @@
 """Several servers with one queue, first come first served: mean waits by exact and by approximate formulas.
 
-With λ arrivals a second, mean service E[S] and c servers, ρ = λ E[S]/c. Every function returns ∞ where ρ ≥ 1 or there is
-no server, and 0 where nothing arrives. Arguments broadcast.
+With λ arrivals a second, mean service E[S] and c servers, ρ = λ E[S]/c. Every function returns ∞ where ρ ≥ 1 or there
+is no server, and 0 where nothing arrives. Arguments broadcast.
 
-Sources: M/D/c approximately, G. P. Cosmetatos, AIIE Trans. 7 (1975) 452; exactly, C. D. Crommelin, POEEJ 25 (1932) 41, in the
-form of roots of D. Denteneer, A. J. E. M. Janssen and J. S. H. van Leeuwaarden, Math. Meth. Oper. Res. 61 (2005) 309,
-doi 10.1007/s001860400396; M/G/c, T. Kimura, Commun. Stat. Stoch. Models 10 (1994) 73; a light-traffic cap on
-Cosmetatos' factor as in W. Whitt, Prod. Oper. Manag. 2 (1993) 114, doi 10.1111/j.1937-5956.1993.tb00094.x.
+Sources: M/D/c approximately, G. P. Cosmetatos, AIIE Trans. 7 (1975) 452; exactly, C. D. Crommelin, POEEJ 25 (1932) 41,
+here by the roots of the generating function; M/G/c, T. Kimura, Queueing Syst. 17 (1994) 347, doi 10.1007/BF01158699;
+linear in the variability of arrivals as A. O. Allen, Probability, Statistics and Queueing Theory, and J. H. Cunneen
+have it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def gigc_wait_kernel(rate_per_us, arrival_scv, service_us, service_scv, servers)
 def mmc_wait_us(rate_hz: ArrayLike, service_us: ArrayLike, servers: ArrayLike) -> NDArray[np.float64]:
     """Mean wait of M/M/c (Erlang C), µs; exact."""
     rate, service, count = _checked(servers, rate_hz=rate_hz, service_us=service_us)
-    return _each(mmc_wait_kernel, rate / 1e6, service, count)
+    return each(mmc_wait_kernel, rate / 1e6, service, count)
 
 
 def mdc_wait_us(rate_hz: ArrayLike, service_us: ArrayLike, servers: ArrayLike) -> NDArray[np.float64]:
@@ -99,13 +99,13 @@ def gigc_wait_us(
     rate, scv, service, service_scv, count = _checked(
         servers, rate_hz=rate_hz, arrival_scv=arrival_scv, service_us=service_us, service_scv=service_scv
     )
-    return _each(gigc_wait_kernel, rate / 1e6, scv, service, service_scv, count)
+    return each(gigc_wait_kernel, rate / 1e6, scv, service, service_scv, count)
 
 
 def mdc_exact_wait_us(rate_hz: ArrayLike, service_us: ArrayLike, servers: ArrayLike) -> NDArray[np.float64]:
     """Mean wait of M/D/c, µs; exact, by the c − 1 roots of z^c = exp(−cρ(1 − z)) inside the unit circle; O(c)."""
     rate, service, count = _checked(servers, rate_hz=rate_hz, service_us=service_us)
-    return _each(_mdc_exact, rate / 1e6, service, count)
+    return each(_mdc_exact, rate / 1e6, service, count)
 
 
 def _mdc_exact(rate_per_us: float, service_us: float, servers: int) -> float:
@@ -138,7 +138,7 @@ def _checked(servers: ArrayLike, **values: ArrayLike) -> list[NDArray[np.float64
     return list(np.broadcast_arrays(*parts.values()))
 
 
-def _each(function: Callable[..., float], *parts: NDArray[np.float64]) -> NDArray[np.float64]:
+def each(function: Callable[..., float], *parts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Apply a function of scalars, the last of them a number of servers."""
     out = np.empty(parts[0].shape)
     for index in np.ndindex(out.shape):

@@ -1,7 +1,7 @@
 """Which tenants' weights are resident when a request comes, for independent requests with shares p_i.
 
-Each function returns a `Presence`: how often each tenant's weights are absent, and how that hangs together with the request
-served last. Sets and least-recently-used are exact up to `EXACT_TENANTS` tenants.
+Each function returns a `Presence`: how often each tenant's weights are absent, and how that hangs together with the
+request served last. Sets and least-recently-used are exact up to `EXACT_TENANTS` tenants.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Presence:
     absent : ndarray, shape (n,)
         Probability π_i that a request of tenant i finds its weights absent: the swap probability.
     absent_after_hit, absent_after_miss : ndarray, shape (n, n)
-        Entry [i, j]: probability that, given a request of j, j's weights were resident (absent) before it and i's are absent
-        after it.
+        Entry [i, j]: probability that, given a request of j, j's weights were resident (absent) before it and i's are
+        absent after it.
     exact : bool
         Whether these are exact, up to rounding errors.
     one_step : bool
@@ -47,8 +47,9 @@ class Presence:
 def set_presence(share: NDArray[np.float64], sets: NDArray[np.int64]) -> Presence:
     """Sets that evict each other; members come back one by one, each with its first request.
 
-    Tenant i of set S is absent if, going back, a request from outside S comes before one of i: with a = 1 − P_S outside,
-    π_i = a/(a + p_i); two members are both absent with probability a/(a + p_i + p_j). Sets of one are token residency.
+    Tenant i of set S is absent if, going back, a request from outside S comes before one of i: with a = 1 − P_S
+    outside, π_i = a/(a + p_i); two members are both absent with probability a/(a + p_i + p_j). Sets of one are token
+    residency.
     """
     same = sets[:, None] == sets[None, :]
     outside = np.maximum(0.0, 1.0 - same @ share)
@@ -68,8 +69,8 @@ def lru_presence(share: NDArray[np.float64], size_bytes: NDArray[np.int64], capa
     """Whole segments, least recently used first out.
 
     The segments resident are always the longest run of the most recently requested that fits together, so tenant i is
-    resident exactly if it and all tenants requested since its own last request fit. (A segment of more than the memory counts
-    as the whole of it.)
+    resident exactly if it and all tenants requested since its own last request fit. (A segment of more than the memory
+    counts as the whole of it.)
     """
     size = np.minimum(size_bytes, capacity_bytes).astype(np.float64)
     room = float(capacity_bytes)
@@ -100,8 +101,8 @@ def lru_presence(share: NDArray[np.float64], size_bytes: NDArray[np.int64], capa
 def _subsets(share, size, room):
     """P(i resident); and given a request of j: P(i resident after it and j before it), P(i resident after it).
 
-    ``reach[A]`` is the probability that the first |A| distinct tenants met going back are those of A; the next is i with
-    probability p_i / (1 − p(A)). O(2^n n²).
+    ``reach[A]`` is the probability that the first |A| distinct tenants met going back are those of A; the next is i
+    with probability p_i / (1 − p(A)). O(2^n n²).
     """
     n = len(share)
     count = 1 << n

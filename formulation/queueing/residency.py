@@ -1,15 +1,17 @@
 r"""The mean wait for an accelerator whose memory keeps some tenants' weights between requests, first come first served.
 
 Under every residency policy here a request finds its weights absent or not by what was requested before, so services
-correlate. Write π_i for the probability of absence (`presence`), S for a whole service, and H(z) = Σ_k E[S_{n+k} − E S |
-state z after request n − 1] for what a state costs later. Then, by conservation of workload and stationarity of H(Z_n) W_{n+1},
+correlate. Write π_i for the probability of absence (`presence`), S for a whole service, and H(z) = Σ_k E[S_{n+k} − E S
+| state z after request n − 1] for what a state costs later. Then, by conservation of workload and stationarity of
+H(Z_n) W_{n+1},
 
     E[W] = Λ (E[S²]/2 + Σ_{k ≥ 1} Cov(S_n, S_{n+k})) / (1 − ρ) + E_w[H],
 
 with w the distribution of the state at the requests that leave the accelerator idle, unknown but for token residency
-(`swapping`). Where tenant i's absence is a Markov chain of two states, H is the sum of p_i τ_i (1[i absent] − π_i) (1 − π_i)/p_i;
-that holds for token residency and for sets, and is taken as an approximation under LRU. For w the state after a
-request is weighted by E exp(−ΛS), as if it did not depend on the wait.
+(`swapping`). Where tenant i's absence is a Markov chain of two states, H is the sum of p_i τ_i (1[i absent] − π_i) (1 −
+π_i)/p_i; that holds for token residency and for sets, and is taken as an approximation under LRU. For w the state after
+a request is weighted by E exp(−ΛS), and the change that this makes is enlarged for the services before (see
+`correlated_wait`).
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ def accelerator_wait_us(
     service_scv: ArrayLike = 0.0,
     reload_scv: ArrayLike = 0.0,
 ) -> tuple[float, bool]:
-    """Mean wait for the accelerator under an allocation's demands, µs, and whether it is exact; see `accelerator_wait`."""
+    """Mean wait under an allocation's demands, µs, and whether it is exact; see `accelerator_wait`."""
     stage = accelerator_wait(
         rate_hz,
         demands.service_us,
@@ -162,7 +164,10 @@ def correlated_wait(
     tscv: NDArray[np.float64],
     presence: Presence,
 ) -> float:
-    """The formula at the top of this module; shares, and mean times in units of 1/Λ with squared variations, ρ < 1."""
+    """Mean wait by the formula at the top of this module, in units of 1/Λ.
+
+    Shares, mean service and reload times in units of 1/Λ, their squared variations, all of shape (n,); ρ < 1.
+    """
     absent, hit, miss = presence.absent, presence.absent_after_hit, presence.absent_after_miss
     rho = float(np.sum(p * (m + absent * tau)))
     square = float(np.sum(p * (m**2 * (1 + bscv) + absent * tau * (2 * m + tau * (1 + tscv)))))
@@ -172,5 +177,10 @@ def correlated_wait(
     t = np.array([transform(1.0, float(x), float(c)) for x, c in zip(tau, tscv, strict=True)])
     weight = float(np.sum(p * b * (1.0 - absent + t * absent)))
     at_idle = ((hit + miss * t) @ (p * b)) / weight if weight > 0.0 else absent
+    # Earlier services weigh, too, as far as both state and workload remember them: the state by 1 − p/(1 − π) a step,
+    # the workload by about ρ, the chance that a request does not find the accelerator idle.
+    present = 1.0 - absent
+    change = np.divide(at_idle - absent, 1.0 - rho * np.maximum(0.0, 1.0 - p / np.maximum(present, p)))
+    at_idle = np.clip(absent + change, 0.0, 1.0)
     idle = float(np.sum(later * (at_idle - absent)))
     return max(0.0, (0.5 * square + covariance) / (1.0 - rho) + idle)

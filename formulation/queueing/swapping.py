@@ -1,28 +1,29 @@
 r"""A server that swaps weights in, first come first served: mean wait under Poisson arrivals, exact and bounded.
 
-A request of class i that follows one of another class first swaps in (time T_i), then is served (B_i). Classes are drawn
-independently with shares p_i = λ_i/Λ, so a swap has probability 1 − p_i, but consecutive services are not independent:
-M/SM/1, not M/G/1. With m_i = E B_i, τ_i = E T_i, s_i = m_i + (1 − p_i) τ_i, y_i = p_i τ_i and S a request's whole service,
+A request of class i that follows one of another class first swaps in (time T_i), then is served (B_i). Classes are
+drawn independently with shares p_i = λ_i/Λ, so a swap has probability 1 − p_i, but consecutive services are not
+independent: M/SM/1, not M/G/1. With m_i = E B_i, τ_i = E T_i, s_i = m_i + (1 − p_i) τ_i, y_i = p_i τ_i and S a
+request's whole service,
 
     E[W] = Λ (E[S²] − 2 Cov_p(y, s)) / (2 (1 − ρ)) + Σ p_i y_i − Σ w_i y_i,
 
-where w_i is the share of class i among the requests that leave the server idle. *Why*: the workload that an arrival meets
-is conserved, E[W] = Λ (E[S²] + 2 Cov(S_n, W_n)) / (2 (1 − ρ)); S_n depends on the past through the class j of its
+where w_i is the share of class i among the requests that leave the server idle. *Why*: the workload that an arrival
+meets is conserved, E[W] = Λ (E[S²] + 2 Cov(S_n, W_n)) / (2 (1 − ρ)); S_n depends on the past through the class j of its
 predecessor alone, by −y_j; and E[W_n | predecessor of class j] − E[W] = s_j − 1/Λ + e_j/Λ, the last term the idle time,
 with e_j = E exp(−Λ(W + S_j)) and w_j = p_j e_j/(1 − ρ). So only the weights w are unknown; they sum to 1, and whatever
 they are moves the wait by no more than the range of y.
 
-Bounds: e_j = b_j (t_j φ + (1 − t_j) φ_j) with the transforms b_j, t_j of B_j, T_j at Λ, φ_j = E[exp(−ΛW_n); predecessor of
-class j] ≥ 0 and φ = Σ φ_j. So w ∝ p_j b_j (t_j + (1 − t_j) u_j) for some u in the simplex, and Σ w_j y_j, a ratio of two
-linear functions of u, is extreme where u is one class. The approximation takes u = p.
+Bounds: e_j = b_j (t_j φ + (1 − t_j) φ_j) with the transforms b_j, t_j of B_j, T_j at Λ, φ_j = E[exp(−ΛW_n); predecessor
+of class j] ≥ 0 and φ = Σ φ_j. So w ∝ p_j b_j (t_j + (1 − t_j) u_j) for some u in the simplex, and Σ w_j y_j, a ratio of
+two linear functions of u, is extreme where u is one class. The approximation takes u = p.
 
-The weights themselves follow from D_i φ_i = Λ p_i b_i t_i φ − s (1 − ρ) w_i with D_i(s) = Λ − s − Λ p_i b_i (1 − t_i), so
-that φ F = −s (1 − ρ) Σ w_i/D_i with F = 1 − Σ Λ p_i b_i t_i/D_i. Each D_i falls (its slope is at most −1 + Λ p_i m_i < 0)
-and has one zero s_i in [Λ(1 − p_i), Λ]; F changes sign once between adjacent ones, and there the right side vanishes. In
-the limit of two equal zeros that row reads w_i/(p_i b_i t_i) = w_j/(p_j b_j t_j).
+The weights themselves follow from D_i φ_i = Λ p_i b_i t_i φ − s (1 − ρ) w_i with D_i(s) = Λ − s − Λ p_i b_i (1 − t_i),
+so that φ F = −s (1 − ρ) Σ w_i/D_i with F = 1 − Σ Λ p_i b_i t_i/D_i. Each D_i falls (its slope is at most −1 + Λ p_i m_i
+< 0) and has one zero s_i in [Λ(1 − p_i), Λ]; F changes sign once between adjacent ones, and there the right side
+vanishes. In the limit of two equal zeros that row reads w_i/(p_i b_i t_i) = w_j/(p_j b_j t_j).
 
-Semi-Markov services: M. F. Neuts, The single server queue with Poisson input and semi-Markov service times, J. Appl. Prob.
-3 (1966) 202, doi 10.2307/3212047. The closed form, bounds and equations above were derived for this module.
+Semi-Markov services: M. F. Neuts, The single server queue with Poisson input and semi-Markov service times, J. Appl.
+Prob. 3 (1966) 202. The closed form, bounds and equations above were derived for this module.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _loaded(rate):
 
 @njit(cache=True, nogil=True)
 def heavy_traffic_kernel(p, m, tau, bscv, tscv):
-    """ρ, and (E[S²] − 2 Cov_p(y, s))/2 + (1 − ρ) Σ p y, times in units of 1/Λ: E[W] (1 − ρ) but for the idle weights."""
+    """ρ, and E[W] (1 − ρ) but for the idle weights, which is E[S²]/2 − Cov_p(y, s) + (1 − ρ) Σ p y; times in 1/Λ."""
     rho, square, y_mean, product = 0.0, 0.0, 0.0, 0.0
     for i in range(len(p)):
         swap = 1.0 - p[i]
@@ -64,9 +65,9 @@ def heavy_traffic_kernel(p, m, tau, bscv, tscv):
 
 @njit(cache=True, nogil=True)
 def mean_wait_kernel(rate_per_us, service_us, reload_us, service_scv, reload_scv):
-    """Exact mean wait, µs, of arrays of shape (n,): rates a µs (zeros allowed), mean times, squared variations; ∞ from ρ = 1.
+    """Exact mean wait, µs; ∞ from ρ = 1.
 
-    For other compiled code; `exact_mean_wait_us` checks its input.
+    Arrays of shape (n,): rates a µs, zeros allowed, mean times, squared variations. For other compiled code; `exact_mean_wait_us` checks its input.
     """
     total, on = _loaded(rate_per_us)
     if len(on) == 0:
@@ -190,7 +191,7 @@ def mixture_wait_us(
     service_scv: ArrayLike = 0.0,
     reload_scv: ArrayLike = 0.0,
 ) -> NDArray[np.float64]:
-    """Pollaczek–Khinchine as if swaps were independent of each other, µs: the usual approximation, here for comparison."""
+    """Pollaczek–Khinchine as if swaps were independent, µs: the usual approximation, here for comparison."""
     rate, m, tau, bscv, tscv = checked_mix(rate_hz, service_us, reload_us, service_scv, reload_scv)
     total = rate.sum(axis=-1, keepdims=True)
     p = np.divide(rate, total, out=np.zeros_like(rate), where=total > 0)
@@ -217,5 +218,6 @@ def _leading(
     mix = checked_mix(rate_hz, service_us, reload_us, service_scv, reload_scv)
     shape = mix[0].shape
     out = np.empty((int(np.prod(shape[:-1])), 3))
-    _closed_forms(*(np.ascontiguousarray(part.reshape(-1, shape[-1])) for part in mix), out)
+    rate, service, reload, bscv, tscv = (np.ascontiguousarray(part.reshape(-1, shape[-1])) for part in mix)
+    _closed_forms(rate, service, reload, bscv, tscv, out)
     return out.reshape((*shape[:-1], 3))

@@ -1,4 +1,4 @@
-"""Laplace–Stieltjes transforms of the service times that the formulas know: constant, or gamma by mean and variation."""
+"""Laplace–Stieltjes transforms of the times that the formulas know: constant, or gamma by mean and variation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def log_transform(s: float, mean: float, scv: float) -> float:
-    """Logarithm of E exp(−sX), X of this mean (any unit of time; s in its inverse) and squared variation; 0 is constant."""
+    """Logarithm of E exp(−sX); X of this mean, in any unit of time, and squared variation, 0 for a constant."""
     if scv == 0.0:
         return -s * mean
     return -math.log1p(scv * s * mean) / scv

@@ -59,7 +59,7 @@ class BranchAndBound:
     """
 
     name = "branch_and_bound"
-    features = TenancyFeatures(exact=True, residency=frozenset({"token", "co_compiled"}), max_tenants=12)
+    features = TenancyFeatures(exact=True, residency=frozenset({"token", "co_compiled"}), max_tenants=16)
 
     def solve(self, problem: TenancyProblem, stop: Stop, seed: int) -> TenancySolution:
         """Solve until proven or stopped; what is open at a stop gives the bound."""

@@ -14,7 +14,7 @@ from .features import TenancyFeatures
 from .outcome import solution_of
 from .search_space import SearchSpace
 from .solution import TenancySolution
-from .tables import CO_COMPILED
+from .tables import CO_COMPILED, LRU
 
 Points = NDArray[np.int64]
 
@@ -96,14 +96,42 @@ def best_found(
         total = descend_from(trial, order)
         if total < best[0]:
             best = (total, trial, order)
-    found = []
-    for _, point, order in sorted(ends.values(), key=lambda end: end[0])[:5]:
-        allocation = space.allocation(point, order)
-        if allocation is not None and not score:
-            return allocation
-        if allocation is not None:
-            found.append((space.evaluation(allocation).mean_response_us, allocation))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    leading = sorted(ends.values(), key=lambda end: end[0])[:5]
+    if not score:
+        return space.allocation(leading[0][1], leading[0][2])
+    found = [(_scored(space, point, order), point, order) for _, point, order in leading]
+    if space.tables.kind == LRU:
+        found = [(polish(space, p, o, stop), p, o) for _, p, o in sorted(found, key=lambda entry: entry[0])[:3]]
+    _, point, order = min(found, key=lambda entry: entry[0])
+    return space.allocation(point, order)
+
+
+def _scored(space: SearchSpace, point: Points, order: Points) -> float:
+    """Mean response by the evaluator; ∞ where unstable."""
+    allocation = space.allocation(point, order)
+    return np.inf if allocation is None else space.evaluation(allocation).mean_response_us
+
+
+def polish(space: SearchSpace, point: Points, order: Points, stop: Stop) -> float:
+    """Coordinate descent by the evaluator itself, in place: the compiled search knows LRU only roughly.
+
+    Returns
+    -------
+    float
+        Mean response.
+    """
+    least = _scored(space, point, order)
+    unchanged, i = 0, -1
+    while unchanged < len(point) and not stop():
+        i = (i + 1) % len(point)
+        unchanged += 1
+        for k in np.flatnonzero(space.tables.runs[i]):
+            trial = point.copy()
+            trial[i] = k
+            value = _scored(space, trial, order)
+            if value < least * (1 - 1e-12):
+                least, point[i], unchanged = value, k, 0
+    return least
 
 
 class LocalSearch:

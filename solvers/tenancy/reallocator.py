@@ -9,21 +9,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...formulation import TenancyProblem
+from ..stop import TimeLimit
 from .descent import exchange
-from .local_search import Points, descended, whole_models
+from .local_search import Points, descended, polish, whole_models
 from .outcome import solution_of
 from .search_space import SearchSpace
 from .solution import TenancySolution
+from .tables import LRU
 
 _EXCHANGES = 4
 """Pairs of tenants that exchange places at every change, besides descents from the last solution and whole models."""
+
+_POLISH_S = 0.2
+"""Longest time that the evaluator itself is searched with, for policies that compiled code knows only roughly."""
 
 
 class Reallocator:
     """Keeps a problem ready for search and its last solution as the next start.
 
-    Costs of what did not change are kept, so that an answer takes milliseconds; whether it is optimal is not proven
-    (`solve(problem, method="branch_and_bound")` does that).
+    Costs of what did not change are kept, so that an answer takes milliseconds (under LRU up to tenths of a second);
+    whether it is optimal is not proven (`solve(problem, method="branch_and_bound")` does that).
 
     Parameters
     ----------
@@ -80,6 +85,8 @@ class Reallocator:
             if total < best_total:
                 best_total, best, best_order = total, start, own
         exchange(space.rate, best, best_order, space.tables, space.waits, best_total, _EXCHANGES, self._rng)
+        if space.tables.kind == LRU:
+            polish(space, best, best_order, TimeLimit(_POLISH_S))
         allocation = space.allocation(best, best_order)
         if allocation is None:
             return TenancySolution("timeout", self.name, runtime_s=time.monotonic() - began_s)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...formulation import Allocation, TenancyEvaluation, TenancyProblem, evaluate_tenancy
-from .kernels import fill_cpu_waits, response_total
+from .kernels import fill_cpu_waits, response_total, response_totals
 from .tables import Tables, allocation_of, tables_of
 
 
@@ -69,6 +69,30 @@ class SearchSpace:
         """Mean requests in the system with the best cores; ∞ where nothing is stable."""
         cores, threads = np.zeros(len(point), dtype=np.int64), np.ones(len(point), dtype=np.int64)
         return response_total(self.rate, point, order, self.tables, self.waits, True, cores, threads)
+
+    def mean_responses_us(
+        self, points: NDArray[np.int64], order: NDArray[np.int64] | None = None, exact: bool = True
+    ) -> NDArray[np.float64]:
+        """Predicted mean responses of many candidates, each with its best cores.
+
+        Parameters
+        ----------
+        points : ndarray of int, shape (candidates, n)
+            Partition points that can run.
+        order : ndarray of int, shape (n,), optional
+            In which co-compiled tenants are given the memory.
+        exact : bool
+            Token residency: the exact wait, or the closed form, which is faster.
+
+        Returns
+        -------
+        ndarray, shape (candidates,)
+            Microseconds; ∞ where unstable. Under LRU an approximation that the evaluator refines.
+        """
+        orders = np.broadcast_to(self.default_order if order is None else order, points.shape)
+        totals = np.empty(len(points))
+        response_totals(self.rate, points, np.ascontiguousarray(orders), self.tables, self.waits, exact, totals)
+        return totals / self.rate.sum()
 
     def allocation(self, point: NDArray[np.int64], order: NDArray[np.int64]) -> Allocation | None:
         """Allocation with the best cores; None where nothing is stable."""

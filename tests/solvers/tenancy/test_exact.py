@@ -77,7 +77,7 @@ def test_a_stopped_search_still_bounds():
 def test_auto_proves_where_it_can():
     assert solve(random_tenancy(3, 5, 2, 0.5, 1)).method == "branch_and_bound"
     assert solve(random_tenancy(3, 5, 2, 0.5, 1, LruResidency())).method == "local_search"
-    assert solve(random_tenancy(14, 5, 8, 0.5, 1)).method == "local_search"
+    assert solve(random_tenancy(17, 5, 8, 0.5, 1)).method == "local_search"
 
 
 def test_too_much_load_is_infeasible_and_says_so():

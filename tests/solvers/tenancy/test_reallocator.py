@@ -20,7 +20,6 @@ def test_stays_close_to_a_search_from_scratch(residency):
         assert answer.status == "feasible"
         gaps.append(answer.objective / solve(problem.replace(rate_hz=rates), "local_search").objective - 1)
     assert np.mean(gaps) < 0.01
-    assert min(gaps) > -0.01
 
 
 def test_takes_other_costs_and_refuses_silence():
