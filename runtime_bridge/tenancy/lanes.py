@@ -101,9 +101,7 @@ class Emulation:
 
     service: str = "run"
     time_scale: float = 1.0
-    accelerator: Configuration = field(
-        default_factory=lambda: Configuration(backend="onnxruntime-cpu", form="mapped")
-    )
+    accelerator: Configuration = field(default_factory=lambda: Configuration(backend="onnxruntime-cpu", form="mapped"))
     cpu: Configuration = field(default_factory=lambda: Configuration(backend="onnxruntime-cpu", form="mapped"))
 
     @property
@@ -144,16 +142,14 @@ class LaneOpener:
         EdgePlanError
             A backend does not load or refuses a segment; what was opened is closed again.
         """
-        keys = self._keys[version] = []
+        self._keys[version] = []
         parts = resident_parts(problem, allocation, asked)
         try:
             first_core, lanes = 0, {}
             for i, planned in enumerate(allocation.tenants):
                 cores = self._cpu_cores[first_core : first_core + planned.cores]
                 first_core += planned.cores
-                servers = [
-                    cores[k * planned.threads : (k + 1) * planned.threads] for k in range(int(asked.servers[i]))
-                ]
+                servers = [cores[k * planned.threads : (k + 1) * planned.threads] for k in range(int(asked.servers[i]))]
                 lanes[planned.tenant] = self._lane(problem, i, planned.point, parts[i], asked, version, servers)
             return lanes
         except BaseException:

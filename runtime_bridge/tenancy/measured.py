@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...formulation import Configuration, CostError, Model
+from ...formulation import Configuration, CostError, LatencySummary, Model
 from ...formulation.tenancy import Tenant
 from ...profiles import SegmentStore, Session, import_onnx, open_backend, sample_inputs
 from ...profiles.design import design_segments
@@ -77,7 +77,7 @@ def measure_tenant(
     n = len(model.positions)
     prefix_us, suffix_us = np.zeros(n), np.full(n, np.inf)
     suffix_us[-1] = 0.0
-    spread = {"accelerator_scv": 0.0, "cpu_scv": 0.0}
+    accelerator_scv = cpu_scv = 0.0
     for k, position in enumerate(model.positions):
         tensors = sample_inputs(model.path)
         if position > 0:
@@ -88,7 +88,7 @@ def measure_tenant(
             feeds = {name: tensors[name] for name in session.input_names}
             taken = _timed(session, feeds, accelerator_core, rule)
             prefix_us[k] = taken.median_us * emulation.time_scale
-            spread["accelerator_scv"] = _scv(taken.spread_us, taken.median_us)
+            accelerator_scv = _scv(taken.spread_us, taken.median_us)
             tensors.update(session.run(feeds))
             session.close()
         if position < n_layers and cpu_cores:
@@ -98,7 +98,7 @@ def measure_tenant(
             taken = _timed(session, {name: tensors[name] for name in session.input_names}, cpu_cores[0], rule)
             suffix_us[k] = taken.median_us
             if position == 0:
-                spread["cpu_scv"] = _scv(taken.spread_us, taken.median_us)
+                cpu_scv = _scv(taken.spread_us, taken.median_us)
             session.close()
     return Tenant(
         model.name,
@@ -109,7 +109,8 @@ def measure_tenant(
         speedup=_speedup(store, model, cpu_cores, emulation.cpu, rule, suffix_us[0]),
         source=f"measured: prefixes on core {accelerator_core} × {emulation.time_scale:g}, "
         f"suffixes on cores {', '.join(map(str, cpu_cores)) or 'none'}",
-        **spread,
+        accelerator_scv=accelerator_scv,
+        cpu_scv=cpu_scv,
     )
 
 
@@ -174,7 +175,7 @@ def _bytes(model: TenantModel) -> tuple[np.ndarray, np.ndarray]:
     return weights.astype(np.int64), crossing
 
 
-def _timed(session: Session, feeds: dict[str, np.ndarray], core: int, rule: StopRule):
+def _timed(session: Session, feeds: dict[str, np.ndarray], core: int, rule: StopRule) -> LatencySummary:
     return on_core(core, lambda: time_session(session, feeds, rule))
 
 

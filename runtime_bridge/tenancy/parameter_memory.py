@@ -100,13 +100,11 @@ def parameter_memory(residency: Residency, capacity_bytes: int) -> ParameterMemo
     return LruMemory(capacity_bytes)
 
 
-def resident_parts(
-    problem: TenancyProblem, allocation: Allocation, asked: Demands
-) -> Sequence[ResidentPart | None]:
+def resident_parts(problem: TenancyProblem, allocation: Allocation, asked: Demands) -> Sequence[ResidentPart | None]:
     """The part of each tenant, shape (tenants,); None where it does not visit the accelerator.
 
-    An exchange of the allocation leaves in place what is the same in both: a set of co-compiled models is the same where
-    its members, their partition points and their shares are.
+    An exchange of the allocation leaves in place what is the same in both: a set of co-compiled models is the same
+    where its members, their partition points and their shares are.
     """
     keys = [
         (planned.tenant, planned.point, int(held))

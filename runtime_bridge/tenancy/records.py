@@ -95,13 +95,15 @@ def summarise_tenant(records: Iterable[TenantRecord], tenant: str | None = None)
     chosen = [r for r in records if tenant is None or r.tenant == tenant]
     responses = np.array([r.response_us for r in chosen if not r.error], dtype=np.float64)
     visits = [r.swapped for r in chosen if not np.isnan(r.accelerator_start_us)]
-    quantiles = np.quantile(responses, [0.5, 0.95, 0.99]) if len(responses) else np.full(3, np.nan)
+    quantiles = np.quantile(responses, [0.5, 0.95, 0.99]).tolist() if len(responses) else [_NAN] * 3
     return TenantSummary(
         tenant or "all",
         len(chosen),
         len(responses),
         sum(bool(r.error) for r in chosen),
         float(responses.mean()) if len(responses) else _NAN,
-        *(float(q) for q in quantiles),
+        quantiles[0],
+        quantiles[1],
+        quantiles[2],
         float(np.mean(visits)) if visits else _NAN,
     )

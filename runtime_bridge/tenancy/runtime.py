@@ -1,4 +1,4 @@
-"""The live runtime of tenants on an emulated accelerator. Emulation: no accelerator is driven, its times are imitated."""
+"""The live runtime of tenants on an emulated accelerator: no accelerator is driven, its times are imitated."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...formulation import InferenceError, PlatformError, UnsupportedError, capped
+from ...formulation import InferenceError, capped
 from ...formulation.tenancy import Allocation, TenancyProblem, demands
 from ..clock import now_us
 from ..load import Arrivals, offer
+from .checks import available_cores, check_cores, check_emulation
 from .lanes import Emulation, Lane, LaneOpener, Request, Tensors
 from .models import TenantModel, match_models
 from .parameter_memory import parameter_memory
@@ -83,8 +84,8 @@ class TenantRuntime:
         on_finish: Callable[[TenantRecord], None] | None = None,
     ) -> None:
         emulation = emulation or Emulation()
-        _check_cores(accelerator_cores, cpu_cores, problem.cpu_cores)
-        _check_emulation(emulation, accelerator_cores)
+        check_cores(accelerator_cores, cpu_cores, problem.cpu_cores)
+        check_emulation(emulation, accelerator_cores)
         match_models(problem, models)
         self.problem = problem
         self.models = models
@@ -98,6 +99,7 @@ class TenantRuntime:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._in_flight: dict[int, int] = {}
+        self._arrived: dict[str, int] = {}
         self._retired: dict[int, _Generation] = {}
         self._reapers: list[threading.Thread] = []
         self._closed = False
@@ -162,6 +164,7 @@ class TenantRuntime:
             if lane is None:
                 raise _unknown_tenant(tenant, generation.lanes)
             record.version = generation.version
+            self._arrived[tenant] = self._arrived.get(tenant, 0) + 1
             request = Request(record, lane, dict(feeds))
             refusal = self._refusal(tenant, feeds)
             if refusal is None:
@@ -225,13 +228,19 @@ class TenantRuntime:
             self._release_retired()
             return took_us
 
+    def take_arrivals(self) -> dict[str, int]:
+        """How many requests of each tenant came since this was last asked; tenants without any are left out."""
+        with self._lock:
+            taken, self._arrived = self._arrived, {}
+            return taken
+
     def drain(self, timeout_s: float | None = None) -> bool:
         """Wait until every accepted request has ended; False where `timeout_s` passed first."""
         with self._idle:
             return self._idle.wait_for(lambda: not any(self._in_flight.values()), timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Refuse further requests, end those in flight, stop the threads, close the sessions. Returns what `drain` does."""
+        """Refuse further requests, end those in flight, stop threads, close sessions. Returns what `drain` does."""
         with self._lock:
             if self._closed:
                 return True
@@ -326,58 +335,6 @@ class TenantRuntime:
         """Release what is retired, on a core where closing sessions delays no prefix."""
         os.sched_setaffinity(0, self._cpu_cores or available_cores())
         self._release_retired()
-
-
-def available_cores() -> set[int]:
-    """Cores that this process may use, also where the calling thread is held to some of them."""
-    found: list[set[int]] = []
-
-    def ask() -> None:
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        found.append(os.sched_getaffinity(0))
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    thread.join()
-    return found[0]
-
-
-def _check_cores(accelerator_cores: Sequence[int], cpu_cores: Sequence[int], wanted: int) -> None:
-    there = available_cores()
-    named = [*accelerator_cores, *cpu_cores]
-    missing = sorted(set(named) - there)
-    if missing or len(set(named)) < len(named) or not accelerator_cores or len(cpu_cores) < wanted:
-        raise PlatformError(
-            "cores of the emulated accelerator and of the CPU",
-            expected=f"cores of {capped(sorted(there))}, each once, one or more for the accelerator and {wanted} or "
-            "more for the CPU",
-            got=f"{capped(accelerator_cores) or 'none'} for the accelerator, {capped(cpu_cores) or 'none'} for the CPU",
-            remedy="Name cores that this process may use.",
-        )
-
-
-def _check_emulation(emulation: Emulation, accelerator_cores: Sequence[int]) -> None:
-    if emulation.service not in ("run", "table") or not 0 < emulation.time_scale < float("inf"):
-        raise UnsupportedError(
-            "emulation",
-            expected="service 'run' or 'table', and a time scale of more than 0",
-            got=f"{emulation.service!r}, {emulation.time_scale:g}",
-            remedy="Correct the emulation's settings.",
-        )
-    if emulation.service == "table" and emulation.time_scale != 1:
-        raise UnsupportedError(
-            "emulation",
-            expected="time scale 1 with a table of service times, which says how fast the accelerator is",
-            got=f"{emulation.time_scale:g}",
-            remedy="Scale the table's own times.",
-        )
-    if emulation.accelerator.threads > len(accelerator_cores):
-        raise PlatformError(
-            "cores of the emulated accelerator",
-            expected=f"{emulation.accelerator.threads} for as many threads",
-            got=capped(accelerator_cores),
-            remedy="Reserve more cores, or run prefixes on fewer threads.",
-        )
 
 
 def _unknown_tenant(tenant: str, lanes: Mapping[str, Lane]) -> InferenceError:

@@ -2,8 +2,8 @@
 
 Waiting sleeps until shortly before the instant and spins the rest away. The system lets a sleeper oversleep by its
 timer slack (50 µs unless a thread asks for less) and by the time to wake a core; a spinning thread holds the
-interpreter, for which the CPU's servers may be waiting. So the slack is set to the least there is, and the spinning kept
-to `clock.SPIN_US`. What that gives here shows `waiting_lateness_us`.
+interpreter, for which the CPU's servers may be waiting. So the slack is set to the least there is, and the spinning
+kept to `clock.SPIN_US`. What that gives here shows `waiting_lateness_us`.
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ def test_without_cores_a_suffix_cannot_run(pair: Pair) -> None:
 def test_the_time_scale_counts_on_the_accelerator_only(pair: Pair) -> None:
     model = pair.models["left"]
     plain = measure_tenant(model, accelerator_core=ACCELERATOR[0], cpu_cores=CPU)
-    slow = measure_tenant(
-        model, accelerator_core=ACCELERATOR[0], cpu_cores=CPU, emulation=Emulation(time_scale=1000.0)
-    )
+    slow = measure_tenant(model, accelerator_core=ACCELERATOR[0], cpu_cores=CPU, emulation=Emulation(time_scale=1000.0))
     assert slow.accelerator_us[-1] > 50 * plain.accelerator_us[-1]
     assert slow.cpu_us[0] < 50 * plain.cpu_us[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -116,17 +117,15 @@ def test_a_table_of_service_times_is_waited_and_suffixes_still_run(pair: Pair) -
 
 def test_the_accelerator_serves_in_the_order_of_arrival(pair: Pair) -> None:
     rng = np.random.default_rng(0)
-    arrivals = Arrivals(
-        tuple(rng.choice(["left", "right"], 60).tolist()), np.sort(rng.uniform(0, 100_000, 60))
-    )
+    arrivals = Arrivals(tuple(rng.choice(["left", "right"], 60).tolist()), np.sort(rng.uniform(0, 100_000, 60)))
     with runtime(pair) as device:
         device.offer(arrivals, {"left": feeds(), "right": feeds()})
         device.drain(WAIT_S)
     served = sorted(device.records, key=lambda r: r.accelerator_start_us)
     assert [r.request for r in served] == sorted(r.request for r in served)
-    assert all(b.accelerator_start_us >= a.accelerator_end_us for a, b in zip(served, served[1:], strict=False))
+    assert all(b.accelerator_start_us >= a.accelerator_end_us for a, b in itertools.pairwise(served))
     tenants = [r.tenant for r in served]
-    assert [r.swapped for r in served] == [True, *(a != b for a, b in zip(tenants, tenants[1:], strict=False))]
+    assert [r.swapped for r in served] == [True, *(a != b for a, b in itertools.pairwise(tenants))]
     summary = summarise_tenant(device.records)
     assert (summary.requests, summary.served) == (60, 60)
     assert summary.swap_fraction == pytest.approx(np.mean([r.swapped for r in served]))
