@@ -50,6 +50,7 @@ class Decider:
         self._asked: Demands = demands(problem, allocation)
         self._sight = Sight(len(problem.tenants), settings)
         self._streak: dict[tuple[str, str, bool], int] = {}
+        self._at_us = 0.0
         self._rest_until_us = -math.inf
         self._opening_us = settings.opening_us_per_session
         self._decisions = 0
@@ -58,6 +59,7 @@ class Decider:
     def look(self, window: Window) -> Question | None:
         """Take a window in; a question where a drift has lasted and it is time to decide again."""
         self._sight.add(window)
+        self._at_us = window.end_us
         estimates = self.estimates()
         if estimates is None:
             return None
@@ -72,7 +74,6 @@ class Decider:
             if old != new:
                 self._sight.forget_rate_before(i, estimates[i].rate_hz.window_s)
         self._streak.clear()
-        self._rest_until_us = window.end_us + self.settings.rest_s * 1e6
         return Question(at_us=window.end_us, drifts=found, estimates=estimates, before=before, after=self.belief)
 
     def estimates(self) -> tuple[TenantEstimate, ...] | None:
@@ -117,6 +118,7 @@ class Decider:
         opened = sessions_to_open(self.allocation, new)
         if opened:
             self._opening_us = outcome.opening_us / opened
+        self._rest_until_us = self._at_us + self.settings.rest_s * 1e6
         self.allocation = new
         self._asked = demands(self.problem, new)
         self._sight.forget_costs()

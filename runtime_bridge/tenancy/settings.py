@@ -28,7 +28,7 @@ class ControllerSettings(BaseModel):
     persistence : int
         Looks in a row that must find the same drift.
     rest_s : float
-        After a decision nothing is decided for so long.
+        After an exchange nothing is decided for so long.
     min_gain : float
         Least relative gain in mean response that is worth an exchange.
     horizon_s : float
