@@ -228,4 +228,9 @@ def _change(before: float, after: float) -> str:
 
 
 def _allocation_text(allocation: Allocation) -> str:
-    return ", ".join(f"{part.tenant} {part.point}/{part.cores}" for part in allocation.tenants)
+    parts = []
+    for part in allocation.tenants:
+        threads = f" ({part.threads} threads)" if part.threads > 1 else ""
+        parts.append(f"{part.tenant} {part.point}/{part.cores}{threads}")
+    sets = " | ".join(" + ".join(members) for members in allocation.co_compiled)
+    return ", ".join(parts) + (f"; together: {sets}" if sets else "")

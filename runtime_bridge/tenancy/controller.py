@@ -71,6 +71,7 @@ class TenancyController:
         self._tenants = [tenant.name for tenant in runtime.problem.tenants]
         self._origin_us = self._since_us = runtime.timebase.now_us()
         self._seen = 0
+        self._failure: BaseException | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-tenancy-controller", daemon=True)
 
@@ -90,15 +91,21 @@ class TenancyController:
         return self._writer.journal
 
     def close(self) -> None:
-        """Stop watching and end the journal."""
+        """Stop watching and end the journal. What stopped the controller before, if something did, is raised here."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
         self._writer.close()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _watch(self) -> None:
-        while not self._stop.wait(self.settings.interval_s * self.runtime.timebase.stretch):
-            self._look()
+        try:
+            while not self._stop.wait(self.settings.interval_s * self.runtime.timebase.stretch):
+                self._look()
+        except BaseException as error:  # a solver's defect, say; handed to the caller, while the runtime serves on
+            self._failure = error
 
     def _look(self) -> None:
         window = self._window()

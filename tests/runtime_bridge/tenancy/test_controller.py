@@ -82,6 +82,21 @@ def test_a_change_of_the_load_leads_to_an_exchange_that_can_be_replayed(
         assert replay(journal, again).difference is None
 
 
+def test_a_defect_of_the_solver_is_raised_at_the_end_and_requests_are_served_on(
+    pair: Pair, problem: TenancyProblem
+) -> None:
+    inputs = {"left": feeds(), "right": feeds()}
+    with TenantRuntime(problem, LEFT_WHOLE, pair.models, accelerator_cores=ACCELERATOR, cpu_cores=CPU) as runtime:
+        controller = TenancyController(runtime, lambda _: 1 / 0, settings=SETTINGS, predict=predict)
+        controller.__enter__()
+        runtime.offer(steady(("right",) * 8 + ("left",), 1.0, 90.0), inputs)
+        runtime.drain(20)
+        with pytest.raises(ZeroDivisionError):
+            controller.close()
+        assert len(runtime.records) == 90
+        assert not any(r.error for r in runtime.records)
+
+
 def test_an_exchange_that_fails_is_written_down_and_the_old_allocation_serves_on(
     pair: Pair, problem: TenancyProblem
 ) -> None:
