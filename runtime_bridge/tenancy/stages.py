@@ -70,7 +70,8 @@ class AcceleratorStage:
         lane, record, timebase = request.lane, request.record, self._timebase
         assert lane.part is not None
         began_us = record.accelerator_start_us = timebase.now_us()
-        record.swapped = self._memory.bring_in(lane.part)
+        # What costs nothing to bring in is no swap.
+        record.swapped = self._memory.bring_in(lane.part) and lane.reload_us > 0
         if record.swapped:
             timebase.wait_until_us(began_us + lane.reload_us)
             began_us = timebase.now_us()

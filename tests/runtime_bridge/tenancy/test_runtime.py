@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from edgeplan.formulation import Configuration, InferenceError, PlanError, PlatformError, UnsupportedError
 from edgeplan.formulation.tenancy import CoCompiledResidency, LruResidency, TokenResidency, demands
+from edgeplan.formulation.tenancy.simulation import Requests, simulate_tenancy
 from edgeplan.runtime_bridge import Arrivals
 from edgeplan.runtime_bridge.tenancy import Emulation, TenantRuntime, summarise_tenant
 
@@ -79,6 +80,23 @@ def test_lru_keeps_segments_while_there_is_room(pair: Pair, capacity: int, swaps
     with runtime(pair, problem=problem) as device:
         records = alternate(device, "left", "right", "left", "right")
     assert [int(r.swapped) for r in records] == swaps
+
+
+@pytest.mark.parametrize("residency", [TokenResidency(), CoCompiledResidency(), LruResidency()], ids=lambda r: r.kind)
+@pytest.mark.parametrize("capacity", [6_000, 10_000, 20_000])
+def test_it_swaps_as_the_simulator_does_and_is_never_ahead_of_it(pair: Pair, residency, capacity: int) -> None:
+    problem = pair.problem(residency=residency, weight_capacity_bytes=capacity)
+    rng = np.random.default_rng(capacity)
+    tenant, times = rng.integers(0, 2, 60), np.sort(rng.uniform(0, 150_000, 60))
+    names = [t.name for t in problem.tenants]
+    with runtime(pair, problem=problem, emulation=Emulation(service="table")) as device:
+        began_us = device.offer(Arrivals(tuple(names[i] for i in tenant), times), {name: feeds() for name in names})
+        device.drain(WAIT_S)
+    live = sorted(device.records, key=lambda r: r.request)
+    simulated = simulate_tenancy(problem, WHOLE, Requests(began_us + times, tenant))
+    assert [r.swapped for r in live] == simulated.swapped.tolist()
+    late_us = np.array([r.response_us for r in live]) - simulated.response_us
+    assert late_us.min() >= -SLACK_US  # a wait may end late, never early
 
 
 def test_a_slower_accelerator_takes_its_time(pair: Pair) -> None:
