@@ -11,7 +11,7 @@ import math
 
 from ...formulation.tenancy import Allocation, Demands, TenancyProblem, demands
 from .beliefs import stated
-from .drifts import find_drifts, updated
+from .drifts import companions, find_drifts, updated
 from .estimates import Sight
 from .events import Answer, Decision, Outcome, Question, SwitchCost, TenantEstimate, Window
 from .settings import ControllerSettings
@@ -69,6 +69,7 @@ class Decider:
         lasted = any(n >= self.settings.persistence for n in self._streak.values())
         if not lasted or window.end_us < self._rest_until_us:
             return None
+        found += companions(self.belief, estimates, found, self.settings)
         before, self.belief = self.belief, updated(self.problem, self.belief, found)
         for i, (old, new) in enumerate(zip(before.rate_hz, self.belief.rate_hz, strict=True)):
             if old != new:

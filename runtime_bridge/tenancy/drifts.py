@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...formulation.tenancy import Allocation, Demands, TenancyProblem
+from .estimates import poisson_rate
 from .events import Belief, Drift, Estimate, TenantEstimate
 from .settings import ControllerSettings
 
@@ -43,6 +44,21 @@ def find_drifts(
         factor, plain_us = belief.suffix_factor[i], float(asked.cpu_us[i])
         found.append(_cost_drift("suffix", seen.tenant, seen.suffix_us, 0.0, plain_us, factor, settings))
     found.append(_reload_drift(estimates, asked, belief, settings))
+    return tuple(drift for drift in found if drift is not None)
+
+
+def companions(
+    belief: Belief, estimates: tuple[TenantEstimate, ...], drifts: tuple[Drift, ...], settings: ControllerSettings
+) -> tuple[Drift, ...]:
+    """Further rates that have probably changed, where one has for certain."""
+    if all(drift.quantity != "rate" for drift in drifts):
+        return ()
+    certain = {drift.tenant for drift in drifts if drift.quantity == "rate"}
+    found = []
+    for believed_hz, seen in zip(belief.rate_hz, estimates, strict=True):
+        if seen.tenant not in certain:
+            narrow = poisson_rate(seen.rate_hz.samples, seen.rate_hz.window_s, settings.companion_confidence)
+            found.append(_rate_drift(seen.model_copy(update={"rate_hz": narrow}), believed_hz, settings))
     return tuple(drift for drift in found if drift is not None)
 
 
