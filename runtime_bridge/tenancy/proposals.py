@@ -59,4 +59,6 @@ def propose(
 
 def _candidate(name: str, problem: TenancyProblem, allocation: Allocation, predict: Predict) -> Candidate:
     mean_us = predict(problem, allocation)
-    return Candidate(name=name, allocation=allocation, mean_response_us=mean_us if math.isfinite(mean_us) else None)
+    # How it was found does not count, and how long that took differs every time: a journal can be made again.
+    plain = allocation.model_copy(update={"solver": None})
+    return Candidate(name=name, allocation=plain, mean_response_us=mean_us if math.isfinite(mean_us) else None)
