@@ -23,6 +23,7 @@ from edgeplan.formulation.tenancy.evaluate import evaluate_tenancy
 from edgeplan.formulation.tenancy.simulation import Requests, simulate_tenancy
 from edgeplan.profiles import machine_fingerprint, resolve_model, sample_inputs
 from edgeplan.runtime_bridge import Arrivals
+from edgeplan.runtime_bridge.cores import CoreSample, foreign_share
 from edgeplan.runtime_bridge.tenancy import (
     Journal,
     TenancyController,
@@ -62,6 +63,8 @@ DEVICE = Accelerator(
     handover_fixed_us=100.0,
     source="reload and streaming: published measurements of an Edge TPU; hand-over: assumed",
 )
+IDLE_US = 15_000.0
+"""Cores stand idle for so long before each timing, as the accelerator's does for about as long while it reloads."""
 RATIO = np.array([2.0, 1.0, 1.0])
 """Requests of each model in the first part, relative to each other."""
 
@@ -124,8 +127,11 @@ def found_by_methods(problem: TenancyProblem) -> list[Turns]:
     return found
 
 
-def in_turns(machine: Machine, problem: TenancyProblem, found: Sequence[Turns], rounds: int, round_s: float, seed: int):
-    """Offer the same requests to every allocation, round after round."""
+def in_turns(
+    machine: Machine, problem: TenancyProblem, found: Sequence[Turns], rounds: int, round_s: float, seed: int
+) -> float:
+    """Offer the same requests to every allocation, round after round; returns the largest foreign share of a turn."""
+    foreign = 0.0
     runnable = [turns for turns in found if turns.allocation.tenants]
     runtimes = [machine.runtime(problem, turns.allocation) for turns in runnable]
     try:
@@ -133,13 +139,15 @@ def in_turns(machine: Machine, problem: TenancyProblem, found: Sequence[Turns], 
             arrivals = draw(problem, round_s, seed + number)
             for turn in range(len(runnable)):
                 k = (turn + number) % len(runnable)
-                first = len(runtimes[k].records)
+                first, before = len(runtimes[k].records), CoreSample.take()
                 runtimes[k].offer(arrivals, machine.feeds)
                 runtimes[k].drain()
                 runnable[k].records += runtimes[k].records[first:]
+                foreign = max(foreign, *foreign_share(before, CoreSample.take()).values())
     finally:
         for runtime in runtimes:
             runtime.close()
+    return foreign
 
 
 def with_change(
@@ -150,13 +158,18 @@ def with_change(
     parts_s: tuple[float, float],
     seed: int,
     journal_path: Path | None,
-) -> tuple[list[list[TenantRecord]], Journal | None]:
-    """Serve a load that changes in the middle, with the controller where it has a journal; records by part."""
+) -> tuple[list[list[TenantRecord]], Journal | None, float]:
+    """Serve a load that changes in the middle, with the controller where it has a journal.
+
+    Returns the records of both parts, the journal, and the largest share of a core that others took.
+    """
     first, second = draw(before, parts_s[0], seed), draw(after, parts_s[1], seed + 1)
     joined = Arrivals(
         (*first.models, *second.models), np.concatenate([first.offsets_us, parts_s[0] * 1e6 + second.offsets_us])
     )
+    journal = None
     with machine.runtime(before, allocation) as runtime:
+        sample = CoreSample.take()
         if journal_path is None:
             start_us = runtime.offer(joined, machine.feeds)
             runtime.drain()
@@ -171,7 +184,10 @@ def with_change(
             journal = controller.journal
         change_us = start_us + parts_s[0] * 1e6
         parts = [[r for r in runtime.records if (r.arrival_us < change_us) == early] for early in (True, False)]
-        return parts, None if journal_path is None else journal
+        foreign = max(
+            foreign_share(sample, CoreSample.take()).values()
+        )  # threads that have ended would pass for others
+        return parts, journal, foreign
 
 
 def ms(us: float) -> str:
@@ -278,7 +294,10 @@ def main() -> None:
     models = {name: read_by_time(name, path, accelerator_core, max_points=7) for name, path in files.items()}
     feeds = {name: sample_inputs(path) for name, path in files.items()}
     machine = Machine(accelerator_core, cpu_core, models, feeds)
-    tenants = [measure_tenant(m, accelerator_core=accelerator_core, cpu_cores=(cpu_core,)) for m in models.values()]
+    tenants = [
+        measure_tenant(m, accelerator_core=accelerator_core, cpu_cores=(cpu_core,), idle_us=IDLE_US)
+        for m in models.values()
+    ]
 
     problem = TenancyProblem.create(tenants, RATIO, DEVICE, 1)
     whole = solve(problem, method="all_on_accelerator").allocation
@@ -286,7 +305,7 @@ def main() -> None:
     problem = problem.replace(rate_hz=RATIO * arguments.load / swapping_load(problem, whole))
     found = found_by_methods(problem)
     best = next(turns for turns in found if BEST in turns.methods)
-    in_turns(machine, problem, found, arguments.rounds, arguments.round_s, arguments.seed)
+    foreign = in_turns(machine, problem, found, arguments.rounds, arguments.round_s, arguments.seed)
 
     # After the change nearly nobody asks the model that has the core; the two that swap are asked so much more.
     has_core = np.array([part.cores > 0 for part in best.allocation.tenants])
@@ -297,8 +316,10 @@ def main() -> None:
     hindsight = solve(after, method=BEST)
     assert hindsight.allocation is not None
     parts_s = (arguments.parts_s[0], arguments.parts_s[1])
-    static, _ = with_change(machine, problem, after, best.allocation, parts_s, arguments.seed + 100, None)
-    adapted, journal = with_change(
+    static, _, foreign_stays = with_change(
+        machine, problem, after, best.allocation, parts_s, arguments.seed + 100, None
+    )
+    adapted, journal, foreign_later = with_change(
         machine, problem, after, best.allocation, parts_s, arguments.seed + 100, arguments.journal
     )
     assert journal is not None
@@ -325,12 +346,14 @@ def main() -> None:
         f"- {arguments.rounds} rounds of {arguments.round_s:g} s for each distinct allocation, seed {arguments.seed}; "
         "requests in flight at the end of a turn are answered before the next one begins",
         f"- device: {DEVICE.weight_capacity_bytes / MIB:.0f} MiB for weights, token residency; {DEVICE.source}",
+        f"- other processes took at most {max(foreign, foreign_stays, foreign_later):.1%} of a core in any turn; "
+        "much more than a few per cent makes the figures doubtful",
         f"- a wait ends late by {spins[0]:.1f} µs in the median, {spins[1]:.1f} µs at 95 %, {spins[2]:.1f} µs at 99 %",
         "",
         *tenants_table(problem, after),
         "",
         f"The rates make the accelerator {arguments.load:.0%} busy, were every model whole on it. Times are medians, "
-        "measured here before the comparison, one core at a time.",
+        f"measured here before the comparison, one core at a time, each run after {IDLE_US / 1e3:g} ms of idleness.",
         "",
         "## Constant load",
         "",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...formulation.tenancy import Tenant
 from ...profiles import SegmentStore, Session, import_onnx, open_backend, sample_inputs
 from ...profiles.design import design_segments
 from ...profiles.layer_times import onnxruntime_layer_us
-from ...profiles.measure import StopRule, on_core, time_session
+from ...profiles.measure import StopRule, on_core, summarise_latency, time_session
 from .lanes import Emulation
 from .models import TenantModel
 
@@ -52,6 +53,7 @@ def measure_tenant(
     cpu_cores: Sequence[int],
     emulation: Emulation | None = None,
     rule: StopRule = QUICK,
+    idle_us: float = 0.0,
 ) -> Tenant:
     """Time every prefix and every suffix of a model the way the live runtime runs them.
 
@@ -66,6 +68,9 @@ def measure_tenant(
     emulation : Emulation, optional
         Its backends; only with service ``run``.
     rule : StopRule
+    idle_us : float
+        For so long the core stands idle before every run. A core that waited for weights has lost caches and clock: a
+        prefix of a few milliseconds takes up to a seventh longer after 15 ms (what a reload takes) than in a row.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def measure_tenant(
                 store.segment(0, position), with_threads, (accelerator_core,)
             )
             feeds = {name: tensors[name] for name in session.input_names}
-            taken = _timed(session, feeds, accelerator_core, rule)
+            taken = _timed(session, feeds, accelerator_core, rule, idle_us)
             prefix_us[k] = taken.median_us * emulation.time_scale
             accelerator_scv = _scv(taken.spread_us, taken.median_us)
             tensors.update(session.run(feeds))
@@ -95,7 +100,7 @@ def measure_tenant(
             session = open_backend(emulation.cpu.backend).open(
                 store.segment(position, n_layers), emulation.cpu, tuple(cpu_cores)
             )
-            taken = _timed(session, {name: tensors[name] for name in session.input_names}, cpu_cores[0], rule)
+            taken = _timed(session, {name: tensors[name] for name in session.input_names}, cpu_cores[0], rule, idle_us)
             suffix_us[k] = taken.median_us
             if position == 0:
                 cpu_scv = _scv(taken.spread_us, taken.median_us)
@@ -106,9 +111,9 @@ def measure_tenant(
         suffix_us,
         *_bytes(model),
         points=model.point_names,
-        speedup=_speedup(store, model, cpu_cores, emulation.cpu, rule, suffix_us[0]),
+        speedup=_speedup(store, model, cpu_cores, emulation.cpu, rule, suffix_us[0], idle_us),
         source=f"measured: prefixes on core {accelerator_core} × {emulation.time_scale:g}, "
-        f"suffixes on cores {', '.join(map(str, cpu_cores)) or 'none'}",
+        f"suffixes on cores {', '.join(map(str, cpu_cores)) or 'none'}; each run after {idle_us / 1e3:g} ms of idleness",
         accelerator_scv=accelerator_scv,
         cpu_scv=cpu_scv,
     )
@@ -175,8 +180,32 @@ def _bytes(model: TenantModel) -> tuple[np.ndarray, np.ndarray]:
     return weights.astype(np.int64), crossing
 
 
-def _timed(session: Session, feeds: dict[str, np.ndarray], core: int, rule: StopRule) -> LatencySummary:
-    return on_core(core, lambda: time_session(session, feeds, rule))
+class _Rested:
+    """A session whose core stands idle before every run that is timed."""
+
+    def __init__(self, session: Session, idle_us: float) -> None:
+        self.input_names, self.output_names = session.input_names, session.output_names
+        self._session, self._idle_us = session, idle_us
+        self.times_us: list[float] = []
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """See `Session.run`."""
+        time.sleep(self._idle_us / 1e6)
+        began_ns = time.perf_counter_ns()
+        outputs = self._session.run(feeds)
+        self.times_us.append((time.perf_counter_ns() - began_ns) / 1e3)
+        return outputs
+
+    def close(self) -> None:
+        """See `Session.close`."""
+
+
+def _timed(session: Session, feeds: dict[str, np.ndarray], core: int, rule: StopRule, idle_us: float) -> LatencySummary:
+    if idle_us == 0:
+        return on_core(core, lambda: time_session(session, feeds, rule))
+    rested = _Rested(session, idle_us)
+    on_core(core, lambda: time_session(rested, feeds, rule))
+    return summarise_latency(rested.times_us[rule.warm_up :])
 
 
 def _scv(spread_us: float, median_us: float) -> float:
@@ -190,13 +219,14 @@ def _speedup(
     configuration: Configuration,
     rule: StopRule,
     one_thread_us: float,
+    idle_us: float,
 ) -> tuple[float, ...]:
     found = [1.0]
     for threads in range(2, len(cpu_cores) + 1):
         threaded = configuration.model_copy(update={"threads": threads})
         files = store.segment(0, model.graph.n_layers)
         session = open_backend(threaded.backend).open(files, threaded, tuple(cpu_cores[:threads]))
-        taken = _timed(session, sample_inputs(model.path), cpu_cores[0], rule)
+        taken = _timed(session, sample_inputs(model.path), cpu_cores[0], rule, idle_us)
         session.close()
         found.append(one_thread_us / taken.median_us)
     return tuple(found)

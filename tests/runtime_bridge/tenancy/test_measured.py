@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgeplan.formulation import Configuration, CostError, CostTable, Model, StalePlanError, WorkloadError, cut_chain
+from edgeplan.profiles.measure import StopRule
 from edgeplan.runtime_bridge.tenancy import (
     Emulation,
     TenantRuntime,
@@ -80,3 +81,12 @@ def test_models_must_be_those_of_the_tenants(pair: Pair) -> None:
 
 def test_waiting_never_ends_early() -> None:
     assert waiting_lateness_us(50, 1000.0)[0] >= 0
+
+
+def test_idleness_before_a_run_is_not_part_of_its_time(pair: Pair) -> None:
+    model = pair.models["left"]
+    rested = measure_tenant(
+        model, accelerator_core=ACCELERATOR[0], cpu_cores=CPU, rule=StopRule(max_repeats=8), idle_us=20_000.0
+    )
+    assert np.all(rested.accelerator_us < 20_000.0)
+    assert np.all(rested.accelerator_us[1:] > 0)
