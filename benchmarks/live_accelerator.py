@@ -277,7 +277,7 @@ def decision_lines(journal: Journal, change_s: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--round-s", type=float, default=10.0)
+    parser.add_argument("--round-s", type=float, default=9.0)
     parser.add_argument("--load", type=float, default=0.7, help="of the accelerator, were everything there")
     parser.add_argument("--changed-load", type=float, default=0.8, help="of the first allocation after the change")
     parser.add_argument("--parts-s", type=float, nargs=2, default=[10.0, 20.0], help="before and after the change")

@@ -112,8 +112,8 @@ def measure_tenant(
         *_bytes(model),
         points=model.point_names,
         speedup=_speedup(store, model, cpu_cores, emulation.cpu, rule, suffix_us[0], idle_us),
-        source=f"measured: prefixes on core {accelerator_core} × {emulation.time_scale:g}, "
-        f"suffixes on cores {', '.join(map(str, cpu_cores)) or 'none'}; each run after {idle_us / 1e3:g} ms of idleness",
+        source=f"measured: prefixes on core {accelerator_core} × {emulation.time_scale:g}, suffixes on cores "
+        f"{', '.join(map(str, cpu_cores)) or 'none'}, each run after {idle_us / 1e3:g} ms of idleness",
         accelerator_scv=accelerator_scv,
         cpu_scv=cpu_scv,
     )

@@ -11,6 +11,7 @@ import pytest
 from edgeplan.formulation import Configuration, InferenceError, PlanError, PlatformError, UnsupportedError
 from edgeplan.formulation.tenancy import CoCompiledResidency, LruResidency, TokenResidency, demands
 from edgeplan.formulation.tenancy.simulation import Requests, simulate_tenancy
+from edgeplan.profiles import open_backend
 from edgeplan.runtime_bridge import Arrivals
 from edgeplan.runtime_bridge.tenancy import Emulation, TenantRuntime, summarise_tenant
 
@@ -178,6 +179,32 @@ def test_allocations_are_exchanged_under_load_with_no_request_lost(pair: Pair) -
         for name, value in expected.items():
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
     assert device.in_flight == 0
+
+
+def test_sessions_of_allocations_that_nobody_uses_any_more_are_closed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, opened, closed = open_backend("onnxruntime-cpu"), [], []
+    opening = type(backend).open
+
+    def watched(self, *arguments):
+        session = opening(self, *arguments)
+        closing = session.close
+        opened.append(session)
+        session.close = lambda: (closed.append(session), closing())
+        return session
+
+    monkeypatch.setattr(type(backend), "open", watched)
+    with runtime(pair) as device:
+        for point in (1, 2, 3):
+            alternate(device, "left")
+            device.exchange(allocate((point, 1), (LAST, 0)))
+        futures = [device.submit("left", feeds()) for _ in range(20)]
+        device.exchange(WHOLE)
+        for future in futures:
+            future.result(WAIT_S)
+    assert len(opened) == 2 + 3 * 2 + 1  # both models whole; a prefix and a suffix each; the first one whole again
+    assert len(closed) == len(opened)
 
 
 def test_what_is_the_same_in_both_allocations_stays_resident(pair: Pair) -> None:
