@@ -28,7 +28,7 @@ class TenantWindow(_Data):
     failed : int
     """
 
-    arrivals: int = 0
+    arrivals: int = Field(default=0, ge=0)
     service_us: tuple[FiniteFloat, ...] = ()
     reload_us: tuple[FiniteFloat, ...] = ()
     suffix_us: tuple[FiniteFloat, ...] = ()
@@ -199,7 +199,7 @@ class Answer(_Data):
     """
 
     kind: Literal["answer"] = "answer"
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
     failure: str = ""
 
 
@@ -226,7 +226,7 @@ class Decision(_Data):
     number: int
     at_us: FiniteFloat
     action: Literal["switch", "keep"]
-    chosen: int
+    chosen: int = Field(ge=0)
     saving_us_per_s: FiniteFloat | None
     switch_cost: SwitchCost | None
     reason: str

@@ -14,6 +14,7 @@ from ...formulation import EdgePlanError
 from ...formulation.files import fitting, readable
 from ...formulation.tenancy import Allocation, TenancyProblem
 from ...formulation.validation import first_problem
+from .event_order import misfit
 from .events import Answer, Decision, End, Event, Outcome, Question, Window
 from .problem_data import ProblemData
 from .settings import ControllerSettings
@@ -209,39 +210,11 @@ def _event(subject: str, number: int, line: str) -> Event:
         ) from error
 
 
-_FOLLOWS: dict[str, frozenset[str]] = {
-    "window": frozenset({"window", "question", "end"}),
-    "question": frozenset({"answer", "end"}),
-    "answer": frozenset({"decision", "end"}),
-    "decision": frozenset({"outcome", "window", "end"}),
-    "outcome": frozenset({"window", "end"}),
-    "end": frozenset(),
-}
-
-
 def _check_order(subject: str, events: list[Event], n_tenants: int) -> None:
-    before, last = "window", None
+    before = None
     for number, event in enumerate(events, start=2):
-        if event.kind not in _FOLLOWS[before]:
-            raise JournalError(
-                f"{subject}, line {number}",
-                expected=f"after {before!r} one of {', '.join(sorted(_FOLLOWS[before])) or 'nothing'}",
-                got=repr(event.kind),
-                remedy=_REMEDY,
-            )
-        if isinstance(event, Window) and len(event.tenants) != n_tenants:
-            raise JournalError(
-                f"{subject}, line {number}",
-                expected=f"figures of {n_tenants} tenants",
-                got=f"of {len(event.tenants)}",
-                remedy=_REMEDY,
-            )
-        switched = isinstance(last, Decision) and last.action == "switch"
-        if before == "decision" and event.kind != "end" and switched == isinstance(event, Window):
-            raise JournalError(
-                f"{subject}, line {number}",
-                expected="an outcome after a switch, and a window otherwise",
-                got=repr(event.kind),
-                remedy=_REMEDY,
-            )
-        before, last = event.kind, event
+        wrong = misfit(before, event, n_tenants)
+        if wrong is not None:
+            expected, got = wrong
+            raise JournalError(f"{subject}, line {number}", expected=expected, got=got, remedy=_REMEDY)
+        before = event

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from typing import Literal
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class Emulation:
         Backend, form and threads of prefixes; backend and form of suffixes.
     """
 
-    service: str = "run"
+    service: Literal["run", "table"] = "run"
     time_scale: float = 1.0
     accelerator: Configuration = field(default_factory=lambda: Configuration(backend="onnxruntime-cpu", form="mapped"))
     cpu: Configuration = field(default_factory=lambda: Configuration(backend="onnxruntime-cpu", form="mapped"))

@@ -120,9 +120,28 @@ def _other_tenants(text: str) -> str:
     return "".join([lines[0], json.dumps(window) + "\n", *lines[2:]])
 
 
+def _other_choice(text: str) -> str:
+    return text.replace('"chosen": 1', '"chosen": 9')
+
+
+def _short_belief(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if '"kind": "question"' in line)
+    question = json.loads(lines[at])
+    question["after"]["rate_hz"].pop()
+    return "".join([*lines[:at], json.dumps(question) + "\n", *lines[at + 1 :]])
+
+
+def _lost_outcome(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if '"kind": "outcome"' not in line)
+
+
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
+        (_other_choice, "a choice of candidates"),
+        (_short_belief, "figures of 2 tenants"),
+        (_lost_outcome, "after 'switch'"),
         (_other_version, "schema version 1"),
         (_broken_middle, "line 6"),
         (_no_header, "line 1"),
