@@ -1,13 +1,16 @@
-"""What a runtime of tenants refuses before it opens anything."""
+"""What a runtime of tenants refuses: cores and settings before it opens anything, and requests that fit no model."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from ...formulation import PlatformError, UnsupportedError, capped
+import numpy as np
+
+from ...formulation import InferenceError, PlatformError, UnsupportedError, capped
 from .lanes import Emulation
+from .models import TenantModel
 
 
 def available_cores() -> set[int]:
@@ -75,3 +78,26 @@ def check_emulation(emulation: Emulation, accelerator_cores: Sequence[int]) -> N
             got=capped(accelerator_cores),
             remedy="Reserve more cores, or run prefixes on fewer threads.",
         )
+
+
+def misfit(model: TenantModel, feeds: Mapping[str, np.ndarray]) -> InferenceError | None:
+    """What is wrong with the names of a request's inputs; None where they are the model's."""
+    wanted = {name for name, _ in model.graph.inputs}
+    if set(feeds) == wanted:
+        return None
+    return InferenceError(
+        f"request for tenant {model.name!r}",
+        expected=f"inputs {capped(sorted(wanted))}",
+        got=capped(sorted(feeds)) or "none",
+        remedy="Name every input of the model and no other.",
+    )
+
+
+def unknown_tenant(tenant: str, known: Iterable[str]) -> InferenceError:
+    """The error for a request of a tenant that is not served."""
+    return InferenceError(
+        f"request for tenant {tenant!r}",
+        expected=f"one of {capped(known)}",
+        got=repr(tenant),
+        remedy="Add the tenant to the problem and allocate again.",
+    )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...formulation import InferenceError, capped
+from ...formulation import InferenceError
 from ...formulation.tenancy import Allocation, TenancyProblem, demands
 from ..clock import now_us
 from ..load import Arrivals, offer
-from .checks import available_cores, check_cores, check_emulation
+from .checks import available_cores, check_cores, check_emulation, misfit, unknown_tenant
 from .lanes import Emulation, Lane, LaneOpener, Request, Tensors
 from .models import TenantModel, match_models
 from .parameter_memory import parameter_memory
@@ -162,11 +162,11 @@ class TenantRuntime:
             generation = self._generation
             lane = generation.lanes.get(tenant)
             if lane is None:
-                raise _unknown_tenant(tenant, generation.lanes)
+                raise unknown_tenant(tenant, generation.lanes)
             record.version = generation.version
             self._arrived[tenant] = self._arrived.get(tenant, 0) + 1
             request = Request(record, lane, dict(feeds))
-            refusal = self._refusal(tenant, feeds)
+            refusal = misfit(self.models[tenant], feeds) or self._full(tenant)
             if refusal is None:
                 self._in_flight[generation.version] = self._in_flight.get(generation.version, 0) + 1
                 # Queued under the lock, so that the accelerator's order is the order of arrival.
@@ -255,23 +255,15 @@ class TenantRuntime:
             self._release_retired()
         return drained
 
-    def _refusal(self, tenant: str, feeds: Mapping[str, np.ndarray]) -> InferenceError | None:
-        wanted = {name for name, _ in self.models[tenant].graph.inputs}
-        if set(feeds) != wanted:
-            return InferenceError(
-                f"request for tenant {tenant!r}",
-                expected=f"inputs {capped(sorted(wanted))}",
-                got=capped(sorted(feeds)) or "none",
-                remedy="Name every input of the model and no other.",
-            )
-        if self._closed or sum(self._in_flight.values()) >= self._max_in_flight:
-            return InferenceError(
-                f"request for tenant {tenant!r}",
-                expected=f"fewer than {self._max_in_flight} requests in flight and an open runtime",
-                got="a closed runtime" if self._closed else "as many in flight",
-                remedy="Ask less often, or allocate for this load.",
-            )
-        return None
+    def _full(self, tenant: str) -> InferenceError | None:
+        if not self._closed and sum(self._in_flight.values()) < self._max_in_flight:
+            return None
+        return InferenceError(
+            f"request for tenant {tenant!r}",
+            expected=f"fewer than {self._max_in_flight} requests in flight and an open runtime",
+            got="a closed runtime" if self._closed else "as many in flight",
+            remedy="Ask less often, or allocate for this load.",
+        )
 
     def _prepare(self, allocation: Allocation, version: int) -> _Generation:
         asked = demands(self.problem, allocation)
@@ -335,12 +327,3 @@ class TenantRuntime:
         """Release what is retired, on a core where closing sessions delays no prefix."""
         os.sched_setaffinity(0, self._cpu_cores or available_cores())
         self._release_retired()
-
-
-def _unknown_tenant(tenant: str, lanes: Mapping[str, Lane]) -> InferenceError:
-    return InferenceError(
-        f"request for tenant {tenant!r}",
-        expected=f"one of {capped(lanes)}",
-        got=repr(tenant),
-        remedy="Add the tenant to the problem and allocate again.",
-    )
