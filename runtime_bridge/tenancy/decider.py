@@ -51,7 +51,7 @@ class Decider:
         self._sight = Sight(len(problem.tenants), settings)
         self._streak: dict[tuple[str, str, bool], int] = {}
         self._at_us = 0.0
-        self._rest_until_us = -math.inf
+        self._rest_until_us = self._settling_until_us = -math.inf
         self._opening_us = settings.opening_us_per_session
         self._decisions = 0
         self.switching_to: Allocation | None = None
@@ -64,12 +64,19 @@ class Decider:
         if estimates is None:
             return None
         found = find_drifts(self.problem, self.allocation, self._asked, self.belief, estimates, self.settings)
+        certain = any(drift.quantity == "rate" for drift in found)
+        settling = window.end_us < self._settling_until_us
+        if settling:
+            found += companions(self.belief, estimates, found, self.settings)
         keys = {(d.quantity, d.tenant, d.seen > d.believed) for d in found}
         self._streak = {key: self._streak.get(key, 0) + 1 for key in keys}
         lasted = any(n >= self.settings.persistence for n in self._streak.values())
         if not lasted or window.end_us < self._rest_until_us:
             return None
-        found += companions(self.belief, estimates, found, self.settings)
+        if certain:
+            self._settling_until_us = window.end_us + self.settings.settling_s * 1e6
+            if not settling:
+                found += companions(self.belief, estimates, found, self.settings)
         before, self.belief = self.belief, updated(self.problem, self.belief, found)
         for i, (old, new) in enumerate(zip(before.rate_hz, self.belief.rate_hz, strict=True)):
             if old != new:

@@ -50,9 +50,7 @@ def find_drifts(
 def companions(
     belief: Belief, estimates: tuple[TenantEstimate, ...], drifts: tuple[Drift, ...], settings: ControllerSettings
 ) -> tuple[Drift, ...]:
-    """Further rates that have probably changed, where one has for certain."""
-    if all(drift.quantity != "rate" for drift in drifts):
-        return ()
+    """Further rates that have probably changed, besides those that have for certain."""
     certain = {drift.tenant for drift in drifts if drift.quantity == "rate"}
     found = []
     for believed_hz, seen in zip(belief.rate_hz, estimates, strict=True):

@@ -20,6 +20,9 @@ class ControllerSettings(BaseModel):
     companion_confidence : float
         Of the interval that decides on the other rates once one has drifted: where the load changes, it seldom changes
         for one tenant alone, and to wait for each to be as certain would mean to decide on half of the change.
+    settling_s : float
+        So long after a rate has drifted for certain that interval decides on all rates: the first windows after a
+        change still hold some of what was before.
     floor_rate_hz : float
         What a tenant counts for that nobody asked in the window: it keeps its place, at next to no weight.
     rate_change : float
@@ -48,6 +51,7 @@ class ControllerSettings(BaseModel):
     rate_windows_s: tuple[FiniteFloat, ...] = Field(default=(2.0, 4.0, 8.0, 16.0), min_length=1)
     confidence: FiniteFloat = Field(default=0.999, gt=0, lt=1)
     companion_confidence: FiniteFloat = Field(default=0.95, gt=0, lt=1)
+    settling_s: FiniteFloat = Field(default=6.0, ge=0)
     floor_rate_hz: FiniteFloat = Field(default=0.02, gt=0)
     rate_change: FiniteFloat = Field(default=0.15, ge=0)
     cost_samples: int = Field(default=60, ge=6)
