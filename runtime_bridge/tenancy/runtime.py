@@ -291,13 +291,13 @@ class TenantRuntime:
         with self._idle:
             self._in_flight[record.version] -= 1
             last = self._in_flight[record.version] == 0
+            if last and record.version in self._retired:
+                # Started before anybody can find the runtime drained, who would join it.
+                reaper = threading.Thread(target=self._reap, name="edgeplan-reaper", daemon=True)
+                reaper.start()
+                self._reapers.append(reaper)
             if last:
                 self._idle.notify_all()
-            reap = last and record.version in self._retired
-        if reap:
-            reaper = threading.Thread(target=self._reap, name="edgeplan-reaper", daemon=True)
-            self._reapers.append(reaper)
-            reaper.start()
 
     def _note(self, request: Request, error: InferenceError | None) -> None:
         """Write a request's end down and answer it."""
