@@ -121,11 +121,13 @@ class TenancySimulation:
 
     @cached_property
     def _leads(self) -> NDArray[np.bool_]:
-        """Requests that stand for their batch: those that a batch holds share one start."""
-        on = self.on_accelerator[self.requests.tenant]
-        leads = on.copy()
-        _, first = np.unique(self.accelerator_start_us[on], return_index=True)
-        leads[on] = np.isin(np.arange(np.count_nonzero(on)), first)
+        """Requests that stand for what the accelerator did from an instant on: a batch shares one start."""
+        mine = np.flatnonzero(self.on_accelerator[self.requests.tenant])
+        # Services that take no time share their start with the next one: the last to end stands for all.
+        mine = mine[np.lexsort((self.accelerator_end_us[mine], self.accelerator_start_us[mine]))]
+        last = np.diff(self.accelerator_start_us[mine], append=np.inf) > 0
+        leads = np.zeros(len(self.requests), dtype=np.bool_)
+        leads[mine[last]] = True
         return leads
 
     def _busy(self, start: NDArray[np.float64], end: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
@@ -223,7 +225,7 @@ def simulate_tenancy(
     PlanError
         The allocation does not fit the problem, or the pools not the allocation.
     WorkloadError
-        No requests, or settings that fit neither.
+        No requests, or settings that make no sense.
     """
     asked = demands(problem, allocation)
     names = tuple(tenant.name for tenant in problem.tenants)
@@ -237,6 +239,8 @@ def simulate_tenancy(
         )
     if not 0 <= warm_up < 1:
         raise WorkloadError("warm-up", expected="a share in [0, 1)", got=f"{warm_up}", remedy="Leave out less.")
+    if not 0 < level < 1:
+        raise WorkloadError("level", expected="a share in (0, 1)", got=f"{level}", remedy="0.95 is usual.")
     start, ready, end = (np.empty(len(requests)) for _ in range(3))
     policy = residency.LRU if problem.accelerator.residency.kind == "lru" else residency.SETS
     common = (
