@@ -6,6 +6,7 @@ import copy
 import json
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,13 +289,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "scenario-accelerator.md"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 def test_commands_of_the_page_run_on_its_files(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.path)
-    (scenario,), (trace_,) = blocks("yaml"), blocks("csv")
+    (scenario, of_catalogue), (trace_,) = blocks("yaml"), blocks("csv")
     folder.write("camera.yaml", scenario)
+    assert set(answer("simulate", folder.write("c.yaml", of_catalogue), *SHORT)["utilisation"]) == {"edge-tpu"}
     folder.write("trace.csv", trace_)
     commands = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
     assert [command[:2] for command in commands].count(["edgeplan", "simulate"]) == 3
@@ -311,7 +314,7 @@ def test_commands_of_the_page_run_on_its_files(folder: Folder, monkeypatch: pyte
 def test_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = blocks("python")
     exec(compile(example, str(PAGE), "exec"), {})
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_every_key_is_on_the_page(folder: Folder) -> None:
@@ -399,6 +402,10 @@ CASES: dict[str, tuple[Callable[[Folder], list[str]], str]] = {
     "trace without requests": (trace("time_s,model\n"), "at least one request"),
     "trace is not text": (trace(b"\xff\xfe\x00\x9c"), "a readable file"),
     "trace with an endless line": (trace("time_s,model\n0," + "x" * 200_000), "comma-separated values"),
+    "trace with a duration": (
+        lambda folder: [*trace("time_s,model\n0,detector\n")(folder), "--duration", "9"],
+        "Leave out one of them",
+    ),
     "trace missing": (simulate(unchanged, "--trace", "none.csv"), "No such file"),
     "plan missing": (simulate(unchanged, "--plan", "none.json"), "No such file"),
     "plan truncated": (truncated_plan, "Write it again with `edgeplan plan`"),
