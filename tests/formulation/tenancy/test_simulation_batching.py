@@ -1,7 +1,8 @@
 """Batching windows and priorities of the accelerator's queue, on cases that can be worked out by hand."""
 
 import numpy as np
-from edgeplan.formulation import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
+import pytest
+from edgeplan.formulation import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation, WorkloadError
 from edgeplan.formulation.tenancy.simulation import Batching, Requests, simulate_tenancy
 
 BOTH = Allocation(tenants=(TenantAllocation(tenant="a", point=1), TenantAllocation(tenant="b", point=1)))
@@ -55,3 +56,25 @@ def test_batches_of_one_are_plain_first_come_first_served():
     general = play(problem, times, tenants, batching=[Batching(max_batch=2, window_us=0, marginal=1.0), None])
     np.testing.assert_array_equal(plain.finish_us, batched.finish_us)
     assert general.finish_us.max() <= plain.finish_us.max()
+
+
+def test_a_service_that_takes_no_time_hides_no_other():
+    done = play(two(service_a=0.0), [0, 10, 10], [1, 0, 1])
+    assert done.accelerator_start_us.tolist() == [0, 50, 50]
+    assert done.finish_us.tolist() == [50, 50, 100]
+    assert done.accelerator_utilisation == 1.0
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"warm_up": 1.0}, "warm-up"), ({"level": 1.0}, "level")])
+def test_settings_that_make_no_sense_are_refused(settings, said):
+    with pytest.raises(WorkloadError, match=said):
+        play(two(), [0], [0], **settings)
+
+
+def test_a_series_begins_with_its_trace():
+    hour_us = 3.6e9
+    done = play(two(), [1e6 * hour_us, 1e6 * hour_us + 2e6], [0, 1])
+    series = done.time_series(1e6)
+    assert series.start_us[0] == 1e6 * hour_us
+    assert series.arrivals.tolist() == [1, 0, 1]
+    assert series.accelerator_utilisation.tolist() == pytest.approx([1e-4, 0, 5e-5], abs=1e-6)
