@@ -146,7 +146,9 @@ def test_prefixes_cost_more_and_suffixes_less_the_longer_the_prefix(model: str, 
         assert growing is not None
         assert np.all(np.isfinite(growing))
         assert np.all(np.diff(growing) >= 0)
+    # No suffix before the last point is free, or a plan could leave it to no core.
     assert np.all(np.diff(tenant.accelerator_us) > 0)
+    assert np.all(np.diff(tenant.cpu_us) < 0)
     assert tenant.resident_bytes is not None
     assert np.all(tenant.resident_bytes <= tenant.weight_bytes)
     assert len(set(tenant.points)) == tenant.n_points
