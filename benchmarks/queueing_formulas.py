@@ -21,6 +21,7 @@ from edgeplan.formulation.queueing.multi_server import (
     mdc_wait_us,
     mgc_wait_us,
     mmc_wait_us,
+    waiting_probability,
 )
 from edgeplan.formulation.queueing.percentiles import CpuStage, SwappingServer, estimated_percentile_us
 from edgeplan.formulation.queueing.residency import accelerator_wait
@@ -231,8 +232,7 @@ def behind(rng, server, i, rate, rho, arrival, response, total, p, service, relo
         cpu[f"as if Poisson, {group}"].append((poisson - mean) / floor)
         cpu[f"QNA: thinned departures, {group}"].append((thinned - mean) / floor)
         cpu[f"less the wait for an accelerator of its own (`tandem_wait_us`), {group}"].append((guess - mean) / floor)
-    waiting = float(np.mean(later > 0))
-    stage = CpuStage(guess, min(1.0, max(waiting, 1e-6)), time, cpu_scv)
+    stage = CpuStage(guess, float(waiting_probability(rate[i], time, servers)), time, cpu_scv)
     if cpu_scv == 0.0:
         for level in (0.95, 0.99):
             tails[f"{100 * level:g} %, with a CPU stage"].append(
@@ -300,16 +300,16 @@ def several_servers(length):
                     seed += 1
                     renewal_arrivals(c * rho, scv, np.random.default_rng(seed), arrival)
                     many_servers(arrival, 1.0, service_scv, c, np.random.default_rng(seed), wait)
-                    mean = float(wait.mean())
-                    rate = c * rho * 1e6
-                    if scv == 1.0:
-                        errors["M/G/c (`mgc_wait_us`)"].append(float(mgc_wait_us(rate, 1.0, service_scv, c)) / mean - 1)
-                        continue
+                    mean, rate = float(wait.mean()), c * rho * 1e6
+                    floor = max(mean, 0.05)
                     guess = float(gigc_wait_us(rate, scv, 1.0, service_scv, c))
-                    errors["GI/G/c (`gigc_wait_us`)"].append(guess / mean - 1)
+                    if scv == 1.0:
+                        errors["M/G/c (`mgc_wait_us`) [1]"].append((guess - mean) / floor)
+                        continue
+                    errors["GI/G/c (`gigc_wait_us`) [1]"].append((guess - mean) / floor)
                     allen = (scv + service_scv) / 2 * float(mmc_wait_us(rate, 1.0, c))
-                    errors["GI/G/c, Allen–Cunneen"].append(allen / mean - 1)
-                    errors["GI/G/c, Whitt 1993"].append(whitt(rho, scv, service_scv, c) * allen / mean - 1)
+                    errors["GI/G/c, Allen–Cunneen [1]"].append((allen - mean) / floor)
+                    errors["GI/G/c, Whitt 1993 [1]"].append((whitt(rho, scv, service_scv, c) * allen - mean) / floor)
     return errors
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from ..formulation import EdgePlanError
 from .commands.check import check
 from .commands.demo import demo
+from .commands.explain import explain
 from .commands.export import export
 from .commands.import_file import import_file
 from .commands.pareto import pareto
@@ -64,7 +65,7 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, check, run, report, solve, simulate, schema):
+for _command in (demo, profile, pareto, plan, check, run, explain, report, solve, simulate, schema):
     app.command()(_command)
 app.command("import")(import_file)
 app.command()(export)

@@ -13,7 +13,6 @@ from ..formulation import (
     Accelerator,
     Allocation,
     ScenarioError,
-    TenancyEvaluation,
     TenancyProblem,
     Tenant,
     TenantAllocation,
@@ -21,7 +20,6 @@ from ..formulation import (
 from ..formulation.tenancy import TenancyScenario
 from ..formulation.tenancy.scenario import TenantEntry
 from ..formulation.tenancy.simulation import Requests, ResponseSummary, TenancySimulation
-from ..solvers.tenancy.solution import TenancySolution
 from .table import Table
 from .units import milliseconds, percent
 
@@ -190,94 +188,3 @@ def simulation_tables(case: TenancyCase, simulation: TenancySimulation) -> tuple
     )
     note = f"Reloading takes {percent(simulation.reload_utilisation)} of the accelerator's time."
     return responses, Table("Utilisation", ("processor", ">occupied"), shares, note=note)
-
-
-def allocation_data(solution: TenancySolution) -> dict[str, Any]:
-    """A solution as one JSON object; times in microseconds."""
-    data: dict[str, Any] = {
-        "status": solution.status,
-        "method": solution.method,
-        "objective": solution.objective,
-        "bound": solution.bound,
-        "gap": solution.gap,
-        "seed": solution.seed,
-        "runtime_s": solution.runtime_s,
-        "clashes": list(solution.clashes),
-        "plan": None if solution.allocation is None else solution.allocation.model_dump(mode="json"),
-    }
-    if solution.evaluation is not None:
-        data["evaluation"] = evaluation_data(solution.evaluation)
-    return data
-
-
-def evaluation_data(evaluation: TenancyEvaluation) -> dict[str, Any]:
-    """What the formulas predict, as one JSON object."""
-    return {
-        "mean_us": evaluation.mean_response_us,
-        "accelerator_utilisation": evaluation.accelerator_utilisation,
-        "reload_utilisation": evaluation.reload_utilisation,
-        "exact_wait": evaluation.exact_wait,
-        "models": {
-            part.tenant: {
-                "mean_us": part.response_us,
-                "accelerator_wait_us": part.accelerator_wait_us,
-                "swap_probability": part.swap_probability,
-                "reload_us": part.reload_us,
-                "accelerator_us": part.accelerator_us,
-                "handover_us": part.handover_us,
-                "cpu_wait_us": part.cpu_wait_us,
-                "cpu_us": part.cpu_us,
-            }
-            for part in evaluation.tenants
-        },
-    }
-
-
-def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation: TenancyEvaluation) -> Table:
-    """Partition point, cores and predicted response of every tenant."""
-    rows = []
-    for tenant, part, seen in zip(problem.tenants, allocation.tenants, evaluation.tenants, strict=True):
-        named = tenant.points[part.point] if tenant.points else ""
-        point = f"{part.point} of {tenant.n_points - 1}" + (f" ({named})" if named else "")
-        threads = f" ({part.threads} threads)" if part.threads > 1 else ""
-        rows.append(
-            (
-                tenant.name,
-                tenant.basis,
-                point,
-                f"{part.cores}{threads}" if part.cores else "–",
-                percent(seen.swap_probability) if part.point else "–",
-                milliseconds(seen.accelerator_wait_us),
-                milliseconds(seen.accelerator_us + seen.reload_us),
-                milliseconds(seen.cpu_wait_us + seen.cpu_us + seen.handover_us),
-                milliseconds(seen.response_us),
-            )
-        )
-    columns = (
-        "tenant",
-        "costs",
-        "partition point",
-        ">cores",
-        ">swaps",
-        ">wait ms",
-        ">accelerator ms",
-        ">CPU ms",
-        ">response ms",
-    )
-    order = "; ".join(", ".join(members) for members in allocation.co_compiled)
-    note = f"Co-compiled in this order: {order}. " if order else ""
-    kind = "exact" if evaluation.exact_wait else "an approximation"
-    note += (
-        f"Mean response of all requests {milliseconds(evaluation.mean_response_us)} ms, predicted; the wait is {kind}."
-    )
-    return Table("Allocation", columns, tuple(rows), note=note)
-
-
-def verdict(solution: TenancySolution) -> str:
-    """One sentence on what is proven."""
-    spent = f"{solution.method}, {solution.runtime_s:.2f} s"
-    if solution.status == "optimal":
-        return f"Optimal ({spent}): no other partition points and cores have a smaller predicted mean response."
-    if solution.bound:
-        return f"Feasible ({spent}): at most {percent(solution.gap or 0.0)} above the least possible."
-    return f"Feasible ({spent}): nothing is proven about others."

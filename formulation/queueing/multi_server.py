@@ -22,18 +22,27 @@ from .checks import nonnegative
 
 
 @njit(cache=True, nogil=True)
-def mmc_wait_kernel(rate_per_us, service_us, servers):
-    """Exact mean wait of M/M/c, µs."""
-    if rate_per_us <= 0.0 or service_us <= 0.0:
+def waiting_probability_kernel(load, servers):
+    """Erlang C: probability of finding all servers busy; `load` in Erlangs."""
+    if load <= 0.0:
         return 0.0
-    load = rate_per_us * service_us
     if servers < 1 or load >= servers:
-        return math.inf
+        return 1.0
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = load * blocked / (k + load * blocked)
-    rho = load / servers
-    return blocked / (1.0 - rho * (1.0 - blocked)) * service_us / (servers * (1.0 - rho))
+    return blocked / (1.0 - load / servers * (1.0 - blocked))
+
+
+@njit(cache=True, nogil=True)
+def mmc_wait_kernel(rate_per_us, service_us, servers):
+    """Exact mean wait of M/M/c, µs."""
+    load = rate_per_us * service_us
+    if load <= 0.0:
+        return 0.0
+    if servers < 1 or load >= servers:
+        return math.inf
+    return waiting_probability_kernel(load, servers) * service_us / (servers - load)
 
 
 @njit(cache=True, nogil=True)
@@ -56,6 +65,12 @@ def gigc_wait_kernel(rate_per_us, arrival_scv, service_us, service_scv, servers)
     constant = constant_service_factor(rate_per_us * service_us / servers, servers)
     # Kimura: harmonic between the constant and the exponential service; then linear in the variability of arrivals.
     return (arrival_scv + service_scv) / (2.0 * service_scv + (1.0 - service_scv) / constant) * exponential
+
+
+def waiting_probability(rate_hz: ArrayLike, service_us: ArrayLike, servers: ArrayLike) -> NDArray[np.float64]:
+    """Probability that a request has to wait: exact for M/M/c, and for one server; close for other services."""
+    rate, service, count = _checked(servers, rate_hz=rate_hz, service_us=service_us)
+    return each(waiting_probability_kernel, rate * service / 1e6, count)
 
 
 def mmc_wait_us(rate_hz: ArrayLike, service_us: ArrayLike, servers: ArrayLike) -> NDArray[np.float64]:

@@ -155,7 +155,7 @@ def estimated_percentile_us(
     nonnegative("means of a response", given)
     after, shift = _cpu(cpu)
     wait = _exponential(wait_us, utilisation)
-    start = wait_us + service_us + reload_us + shift
+    start = wait_us + service_us + reload_us + shift + (cpu.wait_us + cpu.service_us if cpu else 0.0)
 
     def tail(time_us: float) -> float:
         def both(s: Complex) -> Complex:

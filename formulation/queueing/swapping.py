@@ -67,7 +67,8 @@ def heavy_traffic_kernel(p, m, tau, bscv, tscv):
 def mean_wait_kernel(rate_per_us, service_us, reload_us, service_scv, reload_scv):
     """Exact mean wait, µs; ∞ from ρ = 1.
 
-    Arrays of shape (n,): rates a µs, zeros allowed, mean times, squared variations. For other compiled code; `exact_mean_wait_us` checks its input.
+    Arrays of shape (n,): rates a µs, zeros allowed, mean times, squared variations. For other compiled code;
+    `exact_mean_wait_us` checks its input.
     """
     total, on = _loaded(rate_per_us)
     if len(on) == 0:

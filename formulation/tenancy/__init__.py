@@ -15,6 +15,7 @@ from .demands import service_us as service_us
 from .evaluate import TenancyEvaluation as TenancyEvaluation
 from .evaluate import TenantEvaluation as TenantEvaluation
 from .evaluate import evaluate_tenancy as evaluate_tenancy
+from .percentiles import response_percentiles_us as response_percentiles_us
 from .problem import TenancyProblem as TenancyProblem
 from .scenario import TenancyScenario as TenancyScenario
 from .tenant import Tenant as Tenant

@@ -79,11 +79,13 @@ def reload_us(problem: TenancyProblem, tenant: int, point: int, resident_bytes: 
     A measured time is of the bytes that the tenant uses of the whole memory; for fewer it shrinks by the rate a byte.
     """
     model, device = problem.tenants[tenant], problem.accelerator
-    if resident_bytes == 0 and (model.reload_us is None or int(problem.usable_bytes[tenant][point]) > 0):
+    usable = int(problem.usable_bytes[tenant][point])
+    measured = np.nan if model.reload_us is None else float(model.reload_us[point])
+    # Usable bytes of 0 may mean that nobody knows the weights, whose reload was measured all the same.
+    if not np.isnan(measured) and (resident_bytes > 0 or usable == 0):
+        return max(0.0, measured - device.reload_us_per_byte * (usable - resident_bytes))
+    if resident_bytes == 0:
         return 0.0
-    if model.reload_us is not None and not np.isnan(model.reload_us[point]):
-        missing = int(problem.usable_bytes[tenant][point]) - resident_bytes
-        return max(0.0, float(model.reload_us[point]) - device.reload_us_per_byte * missing)
     return device.reload_fixed_us + device.reload_us_per_byte * resident_bytes
 
 

@@ -101,6 +101,7 @@ def evaluate_tenancy(problem: TenancyProblem, allocation: Allocation) -> Tenancy
     PlanError
         The allocation does not fit the problem; see `demands`.
     """
+    from ..queueing.departures import tandem_wait_kernel
     from ..queueing.multi_server import gigc_wait_kernel
     from ..queueing.residency import accelerator_wait
 
@@ -128,8 +129,12 @@ def evaluate_tenancy(problem: TenancyProblem, allocation: Allocation) -> Tenancy
             unstable.append(f"unstable: ρ = {busy:.3g} on the CPU cores of tenant {tenant.name!r}")
         cpu_wait = 0.0
         if servers:
-            scv = stage.departure_scv(i) if on else 1.0
-            cpu_wait = float(gigc_wait_kernel(rate[i] / 1e6, scv, asked.cpu_us[i], tenant.cpu_scv, servers))
+            own = (asked.cpu_us[i], tenant.cpu_scv, servers)
+            if on and not unstable:
+                first = (stage.departure_scv(i), asked.service_us[i], tenant.accelerator_scv)
+                cpu_wait = float(tandem_wait_kernel(rate[i] / 1e6, *first, *own))
+            else:
+                cpu_wait = float(gigc_wait_kernel(rate[i] / 1e6, 1.0, *own))
         parts.append(
             TenantEvaluation(
                 tenant.name,

@@ -78,11 +78,12 @@ def _plan_tenancy(
     output: Output, scenario: Path, output_path: Path | None, method: str, time_limit_s: float, seed: int
 ) -> None:
     from ...solvers import solve
-    from ..tenancy import allocation_data, allocation_table, load_tenancy, verdict
+    from ..allocations import allocation_data, allocation_table, verdict
+    from ..tenancy import load_tenancy
 
     problem = load_tenancy(scenario).problem()
     solution = solve(problem, method, time_limit_s=time_limit_s, seed=seed)
-    data = {**allocation_data(solution), "output": output_path}
+    data = {**allocation_data(problem, solution), "output": output_path}
     if solution.allocation is None or solution.evaluation is None:
         found = "; ".join(solution.clashes) or "no stable allocation was found"
         output.result(data, f"{solution.status.capitalize()} ({solution.method}): {found}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .kernels import accelerator_stage, cpu_response_row, laplace, response_total, wait_factor
+from .kernels import STRAIGHT, accelerator_stage, behind_accelerator, cpu_response_row, laplace, response_total
 from .tables import TOKEN
 
 
@@ -13,14 +13,17 @@ from .tables import TOKEN
 def _rows(rate, point, order, tables, waits):
     """Every tenant's CPU part by cores at its partition point, shape (n, cores + 1), weighted by rate."""
     n, width = len(point), waits.shape[2]
-    visit = np.empty(n)
-    _, utilisation, second, rate_on = accelerator_stage(rate, point, order, tables, False, visit)
+    visit, service = np.empty(n), np.empty(n)
+    _, utilisation, second, rate_on = accelerator_stage(rate, point, order, tables, False, visit, service)
     rows = np.empty((n, width))
     threads = np.empty(width, dtype=np.int64)
     for i in range(n):
         k = point[i]
-        factor = wait_factor(rate[i] / rate_on, utilisation, second, tables.cpu_scv[i]) if k > 0 else 1.0
-        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], factor, rows[i], threads)
+        behind = STRAIGHT
+        if k > 0:
+            p, c = rate[i] / rate_on, tables.accelerator_scv[i]
+            behind = behind_accelerator(rate[i], p, utilisation, second, service[i], c, tables.cpu_scv[i])
+        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], behind, rows[i], threads)
         for c in range(width):
             rows[i, c] *= rate[i]
     return rows
@@ -94,7 +97,7 @@ def _best_point(rate, point, order, tables, waits, i):
     least = _others(_rows(rate, point, order, tables, waits), i)
     row = np.empty(width)
     threads = np.empty(width, dtype=np.int64)
-    visit = np.empty(n)
+    visit, service = np.empty(n), np.empty(n)
     trial = point.copy()
     token = tables.kind == TOKEN
     rest, sums = np.empty(8), np.empty(8)
@@ -117,7 +120,7 @@ def _best_point(rate, point, order, tables, waits, i):
             second = rate_on * rate_on * sums[1]
         else:
             trial[i] = k
-            wait, utilisation, second, rate_on = accelerator_stage(rate, trial, order, tables, False, visit)
+            wait, utilisation, second, rate_on = accelerator_stage(rate, trial, order, tables, False, visit, service)
             if not wait < np.inf:
                 continue
             value = 0.0
@@ -126,8 +129,12 @@ def _best_point(rate, point, order, tables, waits, i):
                     value += rate[j] * (wait + visit[j] + tables.handover_us[j, trial[j]])
         if value + least[width - 1] >= best:
             continue
-        factor = wait_factor(rate[i] / rate_on, utilisation, second, tables.cpu_scv[i]) if k > 0 else 1.0
-        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], factor, row, threads)
+        behind = STRAIGHT
+        if k > 0:
+            own_us = tables.service_us[i, k] if token else service[i]
+            p, c = rate[i] / rate_on, tables.accelerator_scv[i]
+            behind = behind_accelerator(rate[i], p, utilisation, second, own_us, c, tables.cpu_scv[i])
+        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], behind, row, threads)
         own = np.inf
         for c in range(width):
             own = min(own, rate[i] * row[c] + least[width - 1 - c])

@@ -13,6 +13,9 @@ from ...formulation.queueing.multi_server import gigc_wait_kernel
 from ...formulation.queueing.swapping import approximate_wait_kernel, mean_wait_kernel
 from .tables import CO_COMPILED, LRU, TOKEN
 
+STRAIGHT = (1.0, 0.0)
+"""`behind_accelerator` of requests that come to the CPU as they arrive."""
+
 
 @njit(cache=True, nogil=True)
 def laplace(mean, scv, at):
@@ -37,8 +40,12 @@ def fill_cpu_waits(waits, rate, cpu_us, speedup, scv):
 
 
 @njit(cache=True, nogil=True)
-def cpu_response_row(cpu_us, waits, speedup, factor, row, threads):
-    """Mean response of a suffix for every number of cores, with the best threads; `factor` scales the waits."""
+def cpu_response_row(cpu_us, waits, speedup, behind, row, threads):
+    """Mean response of a suffix for every number of cores, with the best threads.
+
+    `behind` is what `behind_accelerator` says, (1, 0) for requests that come straight to the CPU.
+    """
+    factor, less = behind
     row[:] = np.inf
     threads[:] = 1
     if cpu_us == 0.0:
@@ -49,21 +56,28 @@ def cpu_response_row(cpu_us, waits, speedup, factor, row, threads):
             continue
         alone = cpu_us / speedup[t]
         for c in range(t + 1, len(row), t + 1):
-            response = alone + factor * waits[c, t]
+            response = alone + max(0.0, factor * waits[c, t] - less)
             if response < row[c]:
                 row[c] = response
                 threads[c] = t + 1
 
 
 @njit(cache=True, nogil=True)
-def wait_factor(share, utilisation, second_moment, cpu_scv):
-    """What waits for Poisson arrivals are multiplied by behind the accelerator.
+def behind_accelerator(rate, share, utilisation, second_moment, service_us, service_scv, cpu_scv):
+    """What becomes of a CPU wait for Poisson arrivals behind the accelerator: multiplied by one figure, less another.
 
-    QNA, as the evaluator has it: departures have c_d² = ρ² c_s² + 1 − ρ², a tenant's share p of them p c_d² + 1 − p.
-    `second_moment` is Λ² E[S²], so that ρ² c_s² is that less ρ².
+    As the evaluator has it (`tandem_wait_us`): departures have c_d² = ρ² c_s² + 1 − ρ², a tenant's share p of them
+    p c_d² + 1 − p. `second_moment` is Λ² E[S²], so that ρ² c_s² is that less ρ².
     """
-    arrival_scv = 1.0 + share * (second_moment - 2.0 * utilisation * utilisation)
-    return max(0.0, arrival_scv + cpu_scv) / (1.0 + cpu_scv)
+    arrival_scv = max(0.0, 1.0 + share * (second_moment - 2.0 * utilisation * utilisation))
+    regular = max(0.0, 1.0 - service_scv)
+    if regular == 0.0:
+        return (arrival_scv + cpu_scv) / (1.0 + cpu_scv), 0.0
+    busy = rate * service_us
+    if busy >= 1.0:
+        return 0.0, 0.0
+    excess = max(0.0, arrival_scv - 1.0 + regular * busy * busy)
+    return (1.0 + excess + cpu_scv) / (1.0 + cpu_scv), regular * busy * service_us / (2.0 * (1.0 - busy))
 
 
 @njit(cache=True, nogil=True)
@@ -137,7 +151,7 @@ def lru_miss_probability(rate, point, tables, out):
 
 
 @njit(cache=True, nogil=True)
-def accelerator_stage(rate, point, order, tables, exact, visit_out):
+def accelerator_stage(rate, point, order, tables, exact, visit_out, service_out):
     """The accelerator under the residency policy; under LRU an approximation that the evaluator refines.
 
     Parameters
@@ -146,8 +160,8 @@ def accelerator_stage(rate, point, order, tables, exact, visit_out):
         In which co-compiled tenants are given the memory.
     exact : bool
         Token residency: the exact mean wait instead of its closed form.
-    visit_out : ndarray, shape (n,)
-        Filled with each tenant's mean service, its share of reloads included; 0 where it has no part there.
+    visit_out, service_out : ndarray, shape (n,)
+        Filled with each tenant's mean time there, its share of reloads included, and without it; 0 without a part.
 
     Returns
     -------
@@ -161,6 +175,7 @@ def accelerator_stage(rate, point, order, tables, exact, visit_out):
             members += 1
             rate_on += rate[i]
     visit_out[:] = 0.0
+    service_out[:] = 0.0
     if members == 0:
         return 0.0, 0.0, 0.0, 0.0
     rates, service, reload, scv = np.empty(members), np.empty(members), np.empty(members), np.empty(members)
@@ -180,7 +195,7 @@ def accelerator_stage(rate, point, order, tables, exact, visit_out):
         elif tables.kind == CO_COMPILED:
             m, tau, swap[i] = shared_service_us(tables, i, k, room), 0.0, 0.0
             room = max(0.0, room - tables.usable_bytes[i, k])
-        visit_out[i] = m + swap[i] * tau
+        visit_out[i], service_out[i] = m + swap[i] * tau, m
         utilisation += rate[i] * visit_out[i]
         second += rate[i] * (m * m * (1.0 + c) + swap[i] * tau * (2.0 * m + tau))
         rates[j], service[j], reload[j], scv[j] = rate[i], m, tau, c
@@ -203,8 +218,8 @@ def response_total(rate, point, order, tables, waits, exact, cores_out, threads_
     `waits` are those of `fill_cpu_waits` for every tenant, shape (n, K, cores + 1, T).
     """
     n, width = len(point), waits.shape[2]
-    visit = np.empty(n)
-    wait, utilisation, second, rate_on = accelerator_stage(rate, point, order, tables, exact, visit)
+    visit, service = np.empty(n), np.empty(n)
+    wait, utilisation, second, rate_on = accelerator_stage(rate, point, order, tables, exact, visit, service)
     if not wait < np.inf:
         return np.inf
     rows = np.empty((n, width))
@@ -212,11 +227,19 @@ def response_total(rate, point, order, tables, waits, exact, cores_out, threads_
     total = 0.0
     for i in range(n):
         k = point[i]
-        factor = 1.0
+        behind = STRAIGHT
         if k > 0:
-            factor = wait_factor(rate[i] / rate_on, utilisation, second, tables.cpu_scv[i])
+            behind = behind_accelerator(
+                rate[i],
+                rate[i] / rate_on,
+                utilisation,
+                second,
+                service[i],
+                tables.accelerator_scv[i],
+                tables.cpu_scv[i],
+            )
             total += rate[i] * (wait + visit[i] + tables.handover_us[i, k])
-        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], factor, rows[i], threads[i])
+        cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], behind, rows[i], threads[i])
         for c in range(width):
             rows[i, c] *= rate[i]
     total += assign_cores(rows, cores_out)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .kernels import cpu_response_row, laplace, wait_factor
+from .kernels import STRAIGHT, behind_accelerator, cpu_response_row, laplace
 from .options import options_of
 
 
@@ -32,10 +32,9 @@ def slice_costs(rate, on, low, high, options, tables, waits):
     load : ndarray, shape (2, n, J)
         Least and most utilisation of the accelerator.
     """
-    n, most = options.point.shape
-    width = waits.shape[2]
-    cost = np.full((n, most, width), np.inf)
-    load = np.zeros((2, n, most))
+    n, width = len(rate), waits.shape[2]
+    cost = np.full((n, options.point.shape[1], width), np.inf)
+    load = np.zeros((2, n, options.point.shape[1]))
     row = np.empty(width)
     threads = np.empty(width, dtype=np.int64)
     rate_on = 0.0
@@ -45,7 +44,7 @@ def slice_costs(rate, on, low, high, options, tables, waits):
     for i in range(n):
         for j in range(options.choices[i]):
             k = options.point[i, j]
-            fixed, factor = 0.0, 1.0
+            fixed, behind = 0.0, STRAIGHT
             if on[i]:
                 p = rate[i] / rate_on
                 m, tau, scv = options.service_us[i, j], options.reload_us[i, j], tables.accelerator_scv[i]
@@ -60,8 +59,12 @@ def slice_costs(rate, on, low, high, options, tables, waits):
                 wait = rate_on * numerator / (2.0 * (1.0 - low)) + p * y - ended * y
                 fixed = rate[i] * (s + tables.handover_us[i, k]) + rate_on * wait
                 # E[S²] is at least E[S]², so the arrivals at the CPU vary at least this much.
-                factor = wait_factor(p, high, high * high, tables.cpu_scv[i])
-            cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], factor, row, threads)
+                # A partial tenant's service is known to a range: the least that is added, the most that is taken off.
+                factor, _ = behind_accelerator(rate[i], p, high, high * high, m, scv, tables.cpu_scv[i])
+                most = options.service_most_us[i, j]
+                rarest, less = behind_accelerator(rate[i], p, high, high * high, most, scv, tables.cpu_scv[i])
+                behind = (factor if rarest > 0.0 else 0.0, less)
+            cpu_response_row(tables.cpu_us[i, k], waits[i, k], tables.speedup[i], behind, row, threads)
             for c in range(width):
                 cost[i, j, c] = fixed + rate[i] * row[c]
     return cost, load

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import ByteSize
 
 from ...formulation import Accelerator, Residency, TenancyProblem, Tenant, TokenResidency
 
@@ -45,7 +46,7 @@ def random_tenancy(
         )
     device = Accelerator(
         name="npu",
-        weight_capacity_bytes=7_000_000,
+        weight_capacity_bytes=ByteSize(7_000_000),
         residency=residency or TokenResidency(),
         reload_fixed_us=1950,
         reload_us_per_byte=2300 / MIB,

@@ -108,6 +108,12 @@ def test_solvers_load_nothing_of_the_runtimes_or_the_interface() -> None:
     assert loaded.stdout.split() == []
 
 
+def test_the_formulation_alone_loads_no_compiler() -> None:
+    script = "import sys, edgeplan.formulation\nprint(*sorted({'numba', 'llvmlite'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd="/")
+    assert loaded.stdout.split() == []
+
+
 def test_facade_names_resolve_and_others_do_not() -> None:
     import edgeplan
 

@@ -12,6 +12,7 @@ from edgeplan.formulation.queueing.multi_server import (
     mdc_wait_us,
     mgc_wait_us,
     mmc_wait_us,
+    waiting_probability,
 )
 from edgeplan.formulation.queueing.swapping import pollaczek_khinchine_wait_us
 
@@ -39,6 +40,7 @@ def test_exponential_service_is_erlang_c(servers, rho):
     rate = servers * rho / 800.0 * 1e6
     assert mmc_wait_us(rate, 800.0, servers) == pytest.approx(wait, rel=1e-10)
     assert mgc_wait_us(rate, 800.0, 1.0, servers) == pytest.approx(wait, rel=1e-10)
+    assert waiting_probability(rate, 800.0, servers) == pytest.approx(erlang_c(servers * rho, servers), rel=1e-10)
 
 
 @pytest.mark.parametrize("scv", [0.0, 0.4, 3.0])
@@ -79,6 +81,7 @@ def test_limits():
         assert formula(0.0, 100.0, 2) == 0.0
         assert formula(10.0, 100.0, 0) == np.inf
         assert formula(1e4, 100.0, 1) == np.inf
+        assert waiting_probability(1e4, 100.0, 1) == waiting_probability(1.0, 1.0, 0) == 1.0
         assert formula([1.0, 1e6], 10.0, [[1], [20]]).shape == (2, 2)
     assert gigc_wait_us(10.0, 0.0, 100.0, 0.0, 3) == 0.0
     with pytest.raises(CostError, match="service_scv"):
