@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -137,7 +137,15 @@ class AcceleratorFigures(_Model):
 
 
 class AcceleratorEntry(_Model):
-    """An accelerator and how it treats tenants that share it."""
+    """An accelerator and how it treats tenants that share it.
+
+    Attributes
+    ----------
+    title : str
+    residency : {'token', 'co_compiled'}
+    figures : AcceleratorFigures
+        In the file, `like` may stand instead: the name of an accelerator that has the same ones.
+    """
 
     title: str
     residency: Literal["token", "co_compiled"]
@@ -203,7 +211,11 @@ def entries() -> dict[str, ModelEntry]:
 @cache
 def accelerator_entries() -> dict[str, AcceleratorEntry]:
     """Figures of each accelerator, by name."""
-    return _read("accelerators.json", dict[str, AcceleratorEntry])
+    found = _json("accelerators.json")
+    for entry in found.values():
+        if "like" in entry:
+            entry["figures"] = found[entry.pop("like")]["figures"]
+    return TypeAdapter(dict[str, AcceleratorEntry]).validate_python(found)
 
 
 @cache
@@ -213,6 +225,8 @@ def experiments() -> Experiments:
 
 
 def _read(name: str, kind: type[T]) -> T:
-    return TypeAdapter(kind).validate_python(
-        json.loads((files(__name__.rpartition(".")[0]) / name).read_text(encoding="utf-8"))
-    )
+    return TypeAdapter(kind).validate_python(_json(name))
+
+
+def _json(name: str) -> Any:
+    return json.loads((files(__name__.rpartition(".")[0]) / name).read_text(encoding="utf-8"))

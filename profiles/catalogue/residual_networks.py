@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .layers import Network, NetworkBuilder
+from .layers import Network, NetworkBuilder, Tensor
 
 
 def vgg(repeats: Sequence[int]) -> Network:
@@ -23,10 +23,17 @@ def vgg(repeats: Sequence[int]) -> Network:
     return b.build()
 
 
-def squeezenet() -> Network:
-    """SqueezeNet 1.0, 224 × 224 (arXiv 1602.07360, table 1)."""
+def squeezenet(*, early_pools: bool = False) -> Network:
+    """SqueezeNet 1.0, 224 × 224 (arXiv 1602.07360, table 1).
+
+    Parameters
+    ----------
+    early_pools : bool
+        Version 1.1 instead: a smaller first convolution, and pooling before the third and fifth module.
+    """
     b = NetworkBuilder(224)
-    x = b.pool(b.conv(b.input, 96, 7, stride=2, padding="valid"), 3, stride=2, padding="valid", round_up=True)
+    channels, kernel = (64, 3) if early_pools else (96, 7)
+    x = _half(b, b.conv(b.input, channels, kernel, stride=2, padding="valid"))
     b.block("stem")
     for number, (narrow, wide) in enumerate(
         ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)), 2
@@ -34,12 +41,16 @@ def squeezenet() -> Network:
         squeezed = b.conv(x, narrow)
         b.block(f"squeeze {number}")
         x = b.concat(b.conv(squeezed, wide), b.conv(squeezed, wide, 3))
-        if number in (4, 8):
-            x = b.pool(x, 3, stride=2, padding="valid", round_up=True)
+        if number in ((3, 5) if early_pools else (4, 8)):
+            x = _half(b, x)
         b.block(f"fire {number}")
     b.mean(b.conv(x, 1000))
     b.block("classifier")
     return b.build()
+
+
+def _half(b: NetworkBuilder, x: Tensor) -> Tensor:
+    return b.pool(x, 3, stride=2, padding="valid", round_up=True)
 
 
 def resnet(units: Sequence[int], size: int, *, preactivated: bool) -> Network:
