@@ -16,7 +16,8 @@ class ProblemClass:
     problem : type
         Its problems are instances of this.
     checks : str
-        Module, below this package, with ``refuse_unrunnable(problem)`` and ``verified(problem, answer)``.
+        Module, below this package, with ``refuse_unrunnable(problem)``, which runs before the clock of a time limit
+        starts, and ``verified(problem, answer)``.
     built_in : dict
         Module and class of each solver by method name, in the order in which ``auto`` prefers them. Modules load on
         first use, so that listing solvers loads no library.

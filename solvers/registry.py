@@ -171,10 +171,10 @@ def solve(
         raise UnsupportedError(
             "time limit", expected="more than 0 seconds", got=f"{time_limit_s}", remedy="Allow at least a second."
         )
-    began_s = time.monotonic()
     chosen = _chosen(problem, method)
     checks = import_module(f".{class_of(type(problem)).checks}", __package__)
     checks.refuse_unrunnable(problem)
+    began_s = time.monotonic()
     stop: Stop = TimeLimit(time_limit_s)
     if cancel is not None:
         stop = Cancellation(cancel, stop)

@@ -109,7 +109,7 @@ def best_found(
     everyone = space.tables.runs[:, 1:].any(axis=1)
     sets = [everyone]
     if ends:
-        sets.append(min(ends.values(), key=lambda end: end[0])[1] > 0)
+        sets.append(np.array([k > 0 for k in min(ends.values(), key=lambda end: end[0])[1]], dtype=np.bool_))
     for on in sets:
         for point in priced_starts(space, on):
             if stop() and ends:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ...formulation import TenancyProblem
 from ..stop import TimeLimit
+from .compiled import compile_search
 from .descent import exchange
 from .local_search import Points, descended, polish, whole_models
 from .outcome import solution_of
@@ -39,6 +40,7 @@ class Reallocator:
     name = "reallocator"
 
     def __init__(self, problem: TenancyProblem, seed: int = 0) -> None:
+        compile_search()
         self._space = SearchSpace.of(problem)
         self._rng = np.random.default_rng(seed)
         self._last: Points | None = None

