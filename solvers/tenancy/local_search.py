@@ -106,8 +106,7 @@ def best_found(
         if stop() and ends:
             break
         descend_from(point, space.default_order)
-    everyone = space.tables.runs[:, 1:].any(axis=1)
-    sets = [everyone]
+    sets = [np.array([row[1:].any() for row in space.tables.runs], dtype=np.bool_)]
     if ends:
         sets.append(np.array([k > 0 for k in min(ends.values(), key=lambda end: end[0])[1]], dtype=np.bool_))
     for on in sets:

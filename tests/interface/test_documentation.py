@@ -7,6 +7,8 @@ import pytest
 import yaml
 from edgeplan.formulation import Scenario
 from edgeplan.formulation.tenancy import TenancyScenario
+from edgeplan.interface.tenancy import load_tenancy
+from edgeplan.interface.tenancy_files import has_accelerator
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,7 +48,10 @@ def test_example_scenarios_load() -> None:
     examples = sorted((ROOT / "examples").glob("*.yaml"))
     assert examples
     for path in examples:
-        Scenario.load(path)
+        if has_accelerator(path):
+            load_tenancy(path).problem()
+        else:
+            Scenario.load(path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
