@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .errors import EdgePlanError
 from .validation import first_problem
@@ -57,3 +59,48 @@ def fitting(
         where, what = first_problem(error)
         chosen = other_version if other_version is not None and where == "schema_version" else kind
         raise chosen(f"{subject}, {where}", expected=expected, got=what, remedy=remedy) from error
+
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def read_json(
+    document: type[Document],
+    path: str | Path,
+    subject: str,
+    kind: type[EdgePlanError],
+    *,
+    expected: str,
+    remedy: str,
+    other_version: type[EdgePlanError] | None = None,
+) -> Document:
+    """Read a JSON file of a schema; parameters as in `readable` and `fitting`.
+
+    Raises
+    ------
+    EdgePlanError
+        Of the kinds given: the file cannot be read, is truncated, or does not fit.
+    """
+    with readable(subject, kind):
+        data = Path(path).read_bytes()
+    with fitting(subject, kind, expected=expected, remedy=remedy, other_version=other_version):
+        return document.model_validate_json(data)
+
+
+def read_yaml(path: str | Path, subject: str, kind: type[EdgePlanError]) -> Any:
+    """Plain data of a YAML file.
+
+    Raises
+    ------
+    EdgePlanError
+        Of the kind given: the file cannot be read, or is not YAML.
+    """
+    import yaml
+
+    with readable(subject, kind):
+        text = Path(path).read_text()
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        got = " ".join(str(error).split())
+        raise kind(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error

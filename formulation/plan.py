@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from .costs import Configuration, Provenance
 from .errors import PlanError, StalePlanError
-from .files import fitting, readable
+from .files import read_json
 
 PLAN_SCHEMA_VERSION = 1
 
@@ -119,14 +119,12 @@ class Plan(BaseModel):
         StalePlanError
             It was written with another schema version.
         """
-        subject = f"plan {path}"
-        with readable(subject, PlanError):
-            data = Path(path).read_bytes()
-        with fitting(
-            subject,
+        return read_json(
+            cls,
+            path,
+            f"plan {path}",
             PlanError,
             expected=f"a plan of schema version {PLAN_SCHEMA_VERSION}",
             remedy="Write it again with `edgeplan plan`.",
             other_version=StalePlanError,
-        ):
-            return cls.model_validate_json(data)
+        )

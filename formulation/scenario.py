@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import ScenarioError
-from .files import fitting, readable
+from .files import fitting, read_yaml
 from .platform import Platform
 from .problem import Limits, Objective
 from .workload import Stream
@@ -73,16 +73,8 @@ class Scenario(BaseModel):
         ScenarioError
             The file cannot be read, is not YAML, or does not fit the schema; the first place that does not is named.
         """
-        import yaml
-
         subject = f"scenario {path}"
-        with readable(subject, ScenarioError):
-            text = Path(path).read_text()
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            got = " ".join(str(error).split())
-            raise ScenarioError(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error
+        data = read_yaml(path, subject, ScenarioError)
         if isinstance(data, dict) and "accelerator" in data:
             raise ScenarioError(
                 subject,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from ..formulation import Status
+from ..formulation import SolverStamp, Status
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,19 @@ class Answer:
         if self.objective is None or self.bound is None:
             return None
         return max(0.0, self.objective - self.bound) / abs(self.objective) if self.objective else 0.0
+
+    @property
+    def stamp(self) -> SolverStamp:
+        """What a saved plan says of its solver."""
+        return SolverStamp(
+            method=self.method,
+            status=self.status,
+            objective=self.objective,
+            bound=self.bound,
+            gap=self.gap,
+            seed=self.seed,
+            runtime_s=self.runtime_s,
+        )
 
     def stamped(self) -> Self:
         """Copy whose parts carry what the answer says of itself; here there are no parts."""

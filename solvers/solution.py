@@ -83,15 +83,7 @@ class Solution(Answer):
 
     def stamped(self) -> Solution:
         """Copy whose plans carry method, status, objective, bound and gap, so that a saved plan says what it is."""
-        stamp = SolverStamp(
-            method=self.method,
-            status=self.status,
-            objective=self.objective,
-            bound=self.bound,
-            gap=self.gap,
-            seed=self.seed,
-            runtime_s=self.runtime_s,
-        )
+        stamp = self.stamp
         plan = self.plan.model_copy(update={"solver": stamp}) if self.plan is not None else None
         if isinstance(self.front, StampsItself):
             return replace(self, plan=plan, front=self.front.stamped(stamp))

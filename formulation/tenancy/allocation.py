@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import PlanError, StalePlanError
-from ..files import fitting, readable
+from ..files import read_json
 from ..plan import SolverStamp
 
 ALLOCATION_SCHEMA_VERSION = 1
@@ -78,14 +78,12 @@ class Allocation(BaseModel):
         StalePlanError
             It was written with another schema version.
         """
-        subject = f"plan {path}"
-        with readable(subject, PlanError):
-            data = Path(path).read_bytes()
-        with fitting(
-            subject,
+        return read_json(
+            cls,
+            path,
+            f"plan {path}",
             PlanError,
             expected=f"an allocation of schema version {ALLOCATION_SCHEMA_VERSION}",
             remedy="Write it again with `edgeplan plan` for a scenario with an accelerator.",
             other_version=StalePlanError,
-        ):
-            return cls.model_validate_json(data)
+        )

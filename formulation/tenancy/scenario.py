@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ByteSize, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 
 from ..errors import ScenarioError
-from ..files import fitting, readable
+from ..files import fitting, read_yaml
 from ..workload import Arrival
 from .accelerator import Accelerator
 from .batching import Batching
@@ -183,16 +183,8 @@ class TenancyScenario(BaseModel):
         ScenarioError
             The file cannot be read, is not YAML, or does not fit the schema; the first place that does not is named.
         """
-        import yaml
-
         subject = f"scenario {path}"
-        with readable(subject, ScenarioError):
-            text = Path(path).read_text()
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            got = " ".join(str(error).split())
-            raise ScenarioError(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error
+        data = read_yaml(path, subject, ScenarioError)
         if isinstance(data, dict) and "accelerator" not in data:
             raise ScenarioError(
                 subject,

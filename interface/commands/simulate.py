@@ -13,6 +13,9 @@ from ..output import Format, FormatOption, current_output
 from ..units import milliseconds
 from .options import SeedOption
 
+DURATION_S = 3600.0
+"""Seconds of arrivals that are drawn by default."""
+
 
 def simulate(
     context: typer.Context,
@@ -25,8 +28,8 @@ def simulate(
         Path | None, typer.Option(help="Requests to play (CSV with the columns time_s and model), all of them.")
     ] = None,
     duration_s: Annotated[
-        float, typer.Option("--duration", min=0.001, help="Seconds of arrivals where no trace is given.")
-    ] = 3600.0,
+        float | None, typer.Option("--duration", min=0.001, help="Seconds of arrivals: 3600, with a trace its own.")
+    ] = None,
     warm_up: Annotated[
         float | None,
         typer.Option(min=0, max=0.99, help="Share of requests left out at the front: 0.1, with a trace 0."),
@@ -44,11 +47,19 @@ def simulate(
     output = current_output(context)
     case = load_tenancy(scenario)
     if trace is not None:
+        if duration_s is not None:
+            raise WorkloadError(
+                f"trace {trace}",
+                expected="no duration beside it, for a trace is played whole",
+                got=f"--duration {duration_s:g}",
+                remedy="Leave out one of them.",
+            )
         requests = Requests.from_csv(trace, case.names)
         problem = case.problem(trace_rates(requests, len(case.names)))
     else:
         problem = case.problem()
         arrivals = [entry.arrival for entry in case.scenario.tenants if entry.arrival is not None]
+        duration_s = DURATION_S if duration_s is None else duration_s
         requests = Requests.from_arrivals(arrivals, duration_s * 1e6, seed)
         if not len(requests):
             raise WorkloadError(

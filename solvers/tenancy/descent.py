@@ -226,6 +226,38 @@ def exchange(rate, point, order, tables, waits, total, most, rng):
 
 
 @njit(cache=True, nogil=True)
+def descend_by_pairs(rate, point, order, tables, waits, total):
+    """Move two tenants at once while that helps: one to any point, the other to its best answer to that.
+
+    Finds what single moves cannot: work that changes places between two tenants at nearly the same utilisation.
+    `point`, a local optimum of `descend` with this total, is changed in place; returns the total at the end.
+    """
+    n, longest = tables.runs.shape
+    cores, threads = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    trial = np.empty_like(point)
+    unchanged, i = 0, -1
+    while unchanged < n:
+        i = (i + 1) % n
+        unchanged += 1
+        for k in range(longest):
+            if not tables.runs[i, k] or k == point[i]:
+                continue
+            for j in range(n):
+                if j == i:
+                    continue
+                trial[:] = point
+                trial[i] = k
+                trial[j] = _best_point(rate, trial, order, tables, waits, j)
+                better = response_total(rate, trial, order, tables, waits, False, cores, threads)
+                if better < total * (1.0 - 1e-12):
+                    total = better
+                    point[:] = trial
+                    unchanged = 0
+                    break
+    return total
+
+
+@njit(cache=True, nogil=True)
 def improve_order(rate, point, order, tables, waits):
     """Exchange two tenants in the order of memory while that shortens the total; `order` is changed in place."""
     n = len(point)

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from ...formulation import Allocation, TenancyProblem
 from ..stop import Stop
-from .descent import descend, improve_order
+from .descent import descend, descend_by_pairs, improve_order
 from .features import TenancyFeatures
 from .outcome import solution_of
 from .search_space import SearchSpace
+from .slices import slice_bound, slice_choice
 from .solution import TenancySolution
 from .tables import CO_COMPILED, LRU
 
 Points = NDArray[np.int64]
+_SLICE = 0.05
+"""Width of the slices of utilisation whose bounds give starts."""
 
 
 def whole_models(space: SearchSpace) -> Points:
@@ -41,6 +44,23 @@ def starts(space: SearchSpace, rng: np.random.Generator) -> Iterator[Points]:
         yield alone
     for _ in range(2 * n):
         yield np.array([rng.choice(np.flatnonzero(row)) for row in runs], dtype=np.int64)
+
+
+def priced_starts(space: SearchSpace, on: NDArray[np.bool_]) -> Iterator[Points]:
+    """The choices that attain the exact search's bounds, over slices of the accelerator's utilisation.
+
+    Near the limit of what is stable, single moves do not lead from one good allocation to another; these do not depend
+    on where a search comes from.
+    """
+    for low in np.arange(0.0, 1.0, _SLICE):
+        high = min(1.0, low + _SLICE)
+        arguments = (space.rate, on, -1, low, high, space.tables, space.waits, np.inf)
+        bound, on_load, on_bytes = slice_bound(*arguments)
+        point = np.zeros(len(on), dtype=np.int64)
+        if np.isfinite(bound) and slice_choice(
+            space.rate, on, low, high, on_load, on_bytes, space.tables, space.waits, point
+        ):
+            yield point
 
 
 def disturbed(point: Points, space: SearchSpace, rng: np.random.Generator) -> Points:
@@ -86,6 +106,15 @@ def best_found(
         if stop() and ends:
             break
         descend_from(point, space.default_order)
+    everyone = space.tables.runs[:, 1:].any(axis=1)
+    sets = [everyone]
+    if ends:
+        sets.append(min(ends.values(), key=lambda end: end[0])[1] > 0)
+    for on in sets:
+        for point in priced_starts(space, on):
+            if stop() and ends:
+                break
+            descend_from(point, space.default_order)
     if not ends:
         return None
     best = min(ends.values(), key=lambda end: end[0])
@@ -96,6 +125,10 @@ def best_found(
         total = descend_from(trial, order)
         if total < best[0]:
             best = (total, trial, order)
+    if not stop():
+        trial, order = best[1].copy(), best[2].copy()
+        total = descend_by_pairs(space.rate, trial, order, space.tables, space.waits, best[0])
+        ends[tuple(trial)] = (min(total, descended(space, trial, order)), trial, order)
     leading = sorted(ends.values(), key=lambda end: end[0])[:5]
     if not score:
         return space.allocation(leading[0][1], leading[0][2])

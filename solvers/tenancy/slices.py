@@ -181,3 +181,27 @@ def _along(cost, load, options, on_load, on_bytes, axis, value, low, high, table
     if axis == 0:
         return _dual(cost, load, options, value, on_bytes, low, high, tables.capacity_bytes)
     return _dual(cost, load, options, on_load, max(0.0, value), low, high, tables.capacity_bytes)
+
+
+@njit(cache=True, nogil=True)
+def slice_choice(rate, on, low, high, on_load, on_bytes, tables, waits, point_out):
+    """The partition points that attain the priced bound of a slice, filled into `point_out`; whether there are any."""
+    options = options_of(on, -1, tables)
+    cost, load = slice_costs(rate, on, low, high, options, tables, waits)
+    least = completion(cost, load, options.bytes, options.choices, on_load, on_bytes)
+    n, _, width = cost.shape
+    if not least[0, width - 1] < np.inf:
+        return False
+    priced_load = load[0] if on_load >= 0.0 else load[1]
+    left = width - 1
+    for i in range(n):
+        best, taken = np.inf, 0
+        for j in range(options.choices[i]):
+            priced = on_load * priced_load[i, j] + on_bytes * options.bytes[i, j]
+            for c in range(left + 1):
+                value = cost[i, j, c] + priced + least[i + 1, left - c]
+                if value < best:
+                    best, taken = value, c
+                    point_out[i] = options.point[i, j]
+        left -= taken
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...formulation import Allocation, SolverStamp, TenancyEvaluation
+from ...formulation import Allocation, TenancyEvaluation
 from ..answer import Answer
 
 
@@ -29,13 +29,4 @@ class TenancySolution(Answer):
         """Copy whose allocation says which solver made it and what it proved."""
         if self.allocation is None:
             return self
-        stamp = SolverStamp(
-            method=self.method,
-            status=self.status,
-            objective=self.objective,
-            bound=self.bound,
-            gap=self.gap,
-            seed=self.seed,
-            runtime_s=self.runtime_s,
-        )
-        return replace(self, allocation=self.allocation.model_copy(update={"solver": stamp}))
+        return replace(self, allocation=self.allocation.model_copy(update={"solver": self.stamp}))

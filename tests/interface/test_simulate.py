@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shlex
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from edgeplan.formulation import Allocation
+from edgeplan.formulation import Accelerator, Allocation
+from edgeplan.formulation.tenancy import Batching, TenancyScenario
+from edgeplan.formulation.tenancy.scenario import PointCosts, TenantEntry, WholeCosts
 from edgeplan.interface.cli import app
 from edgeplan.interface.exits import ExitCode
 from typer.testing import CliRunner
@@ -146,6 +151,16 @@ def test_the_predicted_mean_lies_in_the_simulated_interval(folder: Folder) -> No
     assert high - low < 0.05 * found["predicted_mean_us"]
 
 
+@pytest.mark.parametrize("kind", ["co_compiled", "lru"])
+def test_other_residencies_are_simulated_and_predicted(folder: Folder, kind: str) -> None:
+    token = answer("simulate", folder.scenario(), *SHORT)
+    other = answer("simulate", folder.scenario(lambda data: data["accelerator"].update(residency={"kind": kind})))
+    assert other["predicted_mean_us"] == pytest.approx(other["overall"]["mean_us"], rel=0.03)
+    # One set is never evicted; these two segments do not fit together, so each use evicts the other.
+    assert other["overall"]["swap_fraction"] == pytest.approx({"co_compiled": 0, "lru": 0.47}[kind], abs=0.02)
+    assert token["overall"]["swap_fraction"] == pytest.approx(0.47, abs=0.02)
+
+
 def test_a_plan_moves_layers_to_the_cores(folder: Folder) -> None:
     found = answer("simulate", folder.scenario(), "--plan", folder.plan(), *SHORT)
     assert set(found["utilisation"]) == {"edge-tpu", "cpu:detector"}
@@ -268,6 +283,50 @@ def test_batches_carry_what_single_requests_cannot(folder: Folder) -> None:
     assert found["utilisation"]["edge-tpu"] < 0.95
 
 
+# The page about it.
+
+PAGE = Path(__file__).parents[2] / "docs" / "scenario-accelerator.md"
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for _, block in found]
+
+
+def test_commands_of_the_page_run_on_its_files(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.path)
+    (scenario, of_catalogue), (trace_,) = blocks("yaml"), blocks("csv")
+    folder.write("camera.yaml", scenario)
+    assert set(answer("simulate", folder.write("c.yaml", of_catalogue), *SHORT)["utilisation"]) == {"edge-tpu"}
+    folder.write("trace.csv", trace_)
+    commands = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+    assert [command[:2] for command in commands].count(["edgeplan", "simulate"]) == 3
+    told = []
+    for program, *arguments in commands:
+        assert program == "edgeplan"
+        method = ["--method", "brute_force"] if arguments[0] == "plan" else []
+        result = CliRunner().invoke(app, [*arguments, *method])
+        assert result.exit_code == 0, (arguments, result.output)
+        told.append(result.stdout)
+    assert json.loads(told[-1])["requests"] == len(trace_.splitlines()) - 1
+
+
+def test_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = blocks("python")
+    exec(compile(example, str(PAGE), "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_every_key_is_on_the_page(folder: Folder) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    printed = answer("simulate", folder.scenario(), *SHORT)
+    keys = {*printed, *printed["overall"]}
+    for model in (TenancyScenario, TenantEntry, WholeCosts, PointCosts, Accelerator, Batching):
+        keys |= set(model.model_fields)
+    missing = sorted(key for key in keys if not re.search(rf"`(\{{[^`]*)?{key}\b", text))
+    assert not missing
+
+
 # Bad input.
 
 
@@ -343,6 +402,10 @@ CASES: dict[str, tuple[Callable[[Folder], list[str]], str]] = {
     "trace without requests": (trace("time_s,model\n"), "at least one request"),
     "trace is not text": (trace(b"\xff\xfe\x00\x9c"), "a readable file"),
     "trace with an endless line": (trace("time_s,model\n0," + "x" * 200_000), "comma-separated values"),
+    "trace with a duration": (
+        lambda folder: [*trace("time_s,model\n0,detector\n")(folder), "--duration", "9"],
+        "Leave out one of them",
+    ),
     "trace missing": (simulate(unchanged, "--trace", "none.csv"), "No such file"),
     "plan missing": (simulate(unchanged, "--plan", "none.json"), "No such file"),
     "plan truncated": (truncated_plan, "Write it again with `edgeplan plan`"),

@@ -2,9 +2,9 @@
 
 from ..batching import Batching as Batching
 from .requests import Requests as Requests
-from .simulate import Pool as Pool
-from .simulate import TenancySimulation as TenancySimulation
-from .simulate import TimeSeries as TimeSeries
+from .results import Pool as Pool
+from .results import TenancySimulation as TenancySimulation
+from .results import TimeSeries as TimeSeries
 from .simulate import simulate_tenancy as simulate_tenancy
 from .statistics import ResponseSummary as ResponseSummary
 from .statistics import batch_means_interval as batch_means_interval

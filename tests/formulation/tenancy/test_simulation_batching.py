@@ -1,7 +1,9 @@
 """Batching windows and priorities of the accelerator's queue, on cases that can be worked out by hand."""
 
 import numpy as np
-from edgeplan.formulation import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
+import pytest
+from edgeplan.formulation import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation, WorkloadError
+from edgeplan.formulation.tenancy import demands
 from edgeplan.formulation.tenancy.simulation import Batching, Requests, simulate_tenancy
 
 BOTH = Allocation(tenants=(TenantAllocation(tenant="a", point=1), TenantAllocation(tenant="b", point=1)))
@@ -55,3 +57,76 @@ def test_batches_of_one_are_plain_first_come_first_served():
     general = play(problem, times, tenants, batching=[Batching(max_batch=2, window_us=0, marginal=1.0), None])
     np.testing.assert_array_equal(plain.finish_us, batched.finish_us)
     assert general.finish_us.max() <= plain.finish_us.max()
+
+
+def test_a_service_that_takes_no_time_hides_no_other():
+    done = play(two(service_a=0.0), [0, 10, 10], [1, 0, 1])
+    assert done.accelerator_start_us.tolist() == [0, 50, 50]
+    assert done.finish_us.tolist() == [50, 50, 100]
+    assert done.accelerator_utilisation == 1.0
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"warm_up": 1.0}, "warm-up"), ({"level": 1.0}, "level")])
+def test_settings_that_make_no_sense_are_refused(settings, said):
+    with pytest.raises(WorkloadError, match=said):
+        play(two(), [0], [0], **settings)
+
+
+def test_a_series_begins_with_its_trace():
+    hour_us = 3.6e9
+    done = play(two(), [1e6 * hour_us, 1e6 * hour_us + 2e6], [0, 1])
+    series = done.time_series(1e6)
+    assert series.start_us[0] == 1e6 * hour_us
+    assert series.arrivals.tolist() == [1, 0, 1]
+    assert series.accelerator_utilisation.tolist() == pytest.approx([1e-4, 0, 5e-5], abs=1e-6)
+
+
+def plainly(asked, requests, batching, priority):
+    """Finish of every request: the rule written down instant by instant, token residency."""
+    todo = list(range(len(requests)))
+    now, resident, finish = 0.0, None, np.zeros(len(requests))
+    while todo:
+        waiting = [
+            [r for r in todo if requests.tenant[r] == i and requests.time_us[r] <= now] for i in range(len(priority))
+        ]
+        eligible, instants = [], [requests.time_us[r] for r in todo if requests.time_us[r] > now]
+        for i, queue in enumerate(waiting):
+            if not queue:
+                continue
+            at = requests.time_us[queue[0]] + batching[i].window_us
+            if len(queue) >= batching[i].max_batch:
+                at = min(at, requests.time_us[queue[batching[i].max_batch - 1]])
+            if at <= now:
+                eligible.append((priority[i], at, queue[0], i))
+            else:
+                instants.append(at)
+        if not eligible:
+            now = min(instants)
+            continue
+        i = min(eligible)[-1]
+        batch = waiting[i][: batching[i].max_batch]
+        reload_us = 0.0 if resident == i else asked.reload_us[i]
+        now += reload_us + asked.service_us[i] * (1 + batching[i].marginal * (len(batch) - 1))
+        finish[batch], resident = now, i
+        todo = [r for r in todo if r not in batch]
+    return finish
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_windows_priorities_and_reloads_together_are_as_written_down(seed):
+    rng = np.random.default_rng(seed)
+    tenants = [
+        Tenant.create(f"t{i}", [0, rng.uniform(20, 200)], [np.inf, 0], [0, 9], reload_us=[np.nan, rng.uniform(0, 90)])
+        for i in range(4)
+    ]
+    problem = TenancyProblem.create(tenants, [1] * 4, Accelerator(name="npu", weight_capacity_bytes=9), 0)
+    allocation = Allocation(tenants=tuple(TenantAllocation(tenant=t.name, point=1) for t in tenants))
+    requests = Requests(np.cumsum(rng.exponential(rng.uniform(40, 250), 300)), rng.integers(0, 4, 300))
+    batching = [
+        Batching(max_batch=b, window_us=rng.uniform(0, 600) if b > 1 else 0, marginal=rng.uniform(0, 1))
+        for b in map(int, rng.integers(1, 6, 4))
+    ]
+    priority = rng.integers(0, 3, 4).tolist()
+    done = simulate_tenancy(problem, allocation, requests, discipline="priority", priority=priority, batching=batching)
+    expected = plainly(demands(problem, allocation), requests, batching, priority)
+    np.testing.assert_allclose(done.finish_us, expected, rtol=1e-12)
