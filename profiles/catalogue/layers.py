@@ -175,7 +175,7 @@ class NetworkBuilder:
         return self._add("add", tensors, tensors[0][1:], 0, 0, 0)
 
     def gate(self, x: Tensor, narrow: int) -> Tensor:
-        """Squeeze and excitation: two layers, `narrow` between, find a factor for each channel from the means of all."""
+        """Squeeze and excitation: two layers, `narrow` between, find each channel's factor from all means."""
         factors = self.conv(self.conv(self.mean(x), narrow), x.channels)
         return self._add("multiply", (x, factors), x[1:], 0, 0, 0)
 

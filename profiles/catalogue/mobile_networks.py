@@ -1,4 +1,4 @@
-"""Networks of separable convolutions: MobileNets, MnasNet, EfficientNet-EdgeTPU, GPUNet, Xception, SSD on MobileNets."""
+"""Networks of separable convolutions: MobileNets, MnasNet, EfficientNet-EdgeTPU, GPUNet, Xception, SSD."""
 
 from __future__ import annotations
 
