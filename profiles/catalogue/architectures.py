@@ -14,6 +14,7 @@ _MAKERS: dict[str, Callable[[], Network]] = {
     "efficientnet-edgetpu-s": partial(mobile_networks.efficientnet_edgetpu, 224, 1.0, 1.0),
     "efficientnet-edgetpu-m": partial(mobile_networks.efficientnet_edgetpu, 240, 1.0, 1.1),
     "efficientnet-edgetpu-l": partial(mobile_networks.efficientnet_edgetpu, 300, 1.2, 1.4),
+    "gpunet-0": mobile_networks.gpunet_0,
     "inception-resnet-v2": inception_networks.inception_resnet_v2,
     "inception-v1": inception_networks.inception_v1,
     "inception-v3": inception_networks.inception_v3,

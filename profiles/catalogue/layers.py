@@ -174,6 +174,11 @@ class NetworkBuilder:
         """Sum of tensors of one shape."""
         return self._add("add", tensors, tensors[0][1:], 0, 0, 0)
 
+    def gate(self, x: Tensor, narrow: int) -> Tensor:
+        """Squeeze and excitation: two layers, `narrow` between, find each channel's factor from all means."""
+        factors = self.conv(self.conv(self.mean(x), narrow), x.channels)
+        return self._add("multiply", (x, factors), x[1:], 0, 0, 0)
+
     def concat(self, *tensors: Tensor) -> Tensor:
         """Tensors of one height and width, channels one after the other."""
         first = tensors[0]

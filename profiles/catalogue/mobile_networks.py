@@ -1,4 +1,4 @@
-"""Networks of separable convolutions: MobileNets, MnasNet, EfficientNet-EdgeTPU, Xception, and SSD on MobileNets."""
+"""Networks of separable convolutions: MobileNets, MnasNet, EfficientNet-EdgeTPU, GPUNet, Xception, SSD."""
 
 from __future__ import annotations
 
@@ -134,6 +134,38 @@ def efficientnet_edgetpu(size: int, width: float, depth: float) -> Network:
             x = b.add(x, y) if skips and step == 1 and x.channels == made else y
             b.block(f"block {number}")
     x = b.conv(x, _rounded(1280 * width))
+    b.block("head")
+    return _classifier(b, x)
+
+
+def gpunet_0() -> Network:
+    """GPUNet-0, 320 × 320 (arXiv 2205.00841; layers of the authors' configuration for 0.65 ms on one GPU)."""
+    b = NetworkBuilder(320)
+    x = b.conv(b.input, 32, 3, stride=2)
+    b.block("stem")
+    for number in (1, 2):
+        x = b.conv(x, 32, 3)
+        b.block(f"conv {number}")
+    number = 0
+    for channels, repeats, fused, gated in (
+        (32, 2, True, False),
+        (64, 3, True, False),
+        (256, 3, False, False),
+        (704, 2, False, True),
+    ):
+        for repeat in range(repeats):
+            number += 1
+            stride, wide = 2 if repeat == 0 else 1, 5 * x.channels
+            if fused:
+                y = b.conv(x, wide, 3, stride=stride)
+            else:
+                y = b.depthwise(b.conv(x, wide), 3, stride=stride)
+            if gated:
+                y = b.gate(y, x.channels // 4)
+            y = b.conv(y, channels)
+            x = b.add(x, y) if stride == 1 else y
+            b.block(f"block {number}")
+    x = b.conv(x, 1280)
     b.block("head")
     return _classifier(b, x)
 
