@@ -18,7 +18,7 @@ from .search_space import SearchSpace
 from .solution import TenancySolution
 from .tables import LRU
 
-_EXCHANGES = 4
+_EXCHANGES = 3
 """Pairs of tenants that exchange places at every change, besides descents from the last solution and whole models."""
 
 _POLISH_S = 0.2
