@@ -46,18 +46,18 @@ def starts(space: SearchSpace, rng: np.random.Generator) -> Iterator[Points]:
         yield np.array([rng.choice(np.flatnonzero(row)) for row in runs], dtype=np.int64)
 
 
-def priced_starts(space: SearchSpace, on: NDArray[np.bool_]) -> Iterator[Points]:
-    """The choices that attain the exact search's bounds, over slices of the accelerator's utilisation.
+def priced_starts(space: SearchSpace, on: NDArray[np.bool_], enough: float) -> Iterator[Points]:
+    """The choices that attain the exact search's bounds, over slices where less than `enough` is possible.
 
     Near the limit of what is stable, single moves do not lead from one good allocation to another; these do not depend
     on where a search comes from.
     """
     for low in np.arange(0.0, 1.0, _SLICE):
         high = min(1.0, low + _SLICE)
-        arguments = (space.rate, on, -1, low, high, space.tables, space.waits, np.inf)
+        arguments = (space.rate, on, -1, low, high, space.tables, space.waits, enough)
         bound, on_load, on_bytes = slice_bound(*arguments)
         point = np.zeros(len(on), dtype=np.int64)
-        if np.isfinite(bound) and slice_choice(
+        if bound < enough and slice_choice(
             space.rate, on, low, high, on_load, on_bytes, space.tables, space.waits, point
         ):
             yield point
@@ -106,17 +106,22 @@ def best_found(
         if stop() and ends:
             break
         descend_from(point, space.default_order)
-    sets = [np.array([row[1:].any() for row in space.tables.runs], dtype=np.bool_)]
-    if ends:
-        sets.append(np.array([k > 0 for k in min(ends.values(), key=lambda end: end[0])[1]], dtype=np.bool_))
-    for on in sets:
-        for point in priced_starts(space, on):
-            if stop() and ends:
-                break
-            descend_from(point, space.default_order)
+    everyone = np.array([row[1:].any() for row in space.tables.runs], dtype=np.bool_)
+    for point in priced_starts(space, everyone, np.inf):
+        if stop() and ends:
+            break
+        descend_from(point, space.default_order)
     if not ends:
         return None
     best = min(ends.values(), key=lambda end: end[0])
+    # One tenant more or less on the accelerator than in the best so far, and the best set itself.
+    for changed in range(len(everyone) + 1):
+        on = np.array([(k > 0) != (i == changed) for i, k in enumerate(best[1])], dtype=np.bool_)
+        for point in priced_starts(space, on & everyone, best[0]):
+            if stop():
+                break
+            descend_from(point, best[2].copy())
+        best = min(ends.values(), key=lambda end: end[0])
     for _ in range(disturbances):
         if stop():
             break
