@@ -111,7 +111,10 @@ class NoSwap:
 
 
 class SwaplessGreedy:
-    """Greedy steps from everything on the CPU: always the one change of a partition point or a core that helps most.
+    """Greedy steps from the better end: always the one change of a partition point that helps most, with new cores.
+
+    The ends are everything on the CPU and everything on the accelerator. Where neither is stable no step shows a gain,
+    and nothing is found.
 
     A step moves one tenant's partition point by one in either direction or to either end, with the cores assigned anew;
     the steps end where none helps. This is what is known of SwapLess's online search (arXiv 2602.17808), whose details
