@@ -2,6 +2,9 @@
 
 from .arrivals import arrival_times as arrival_times
 from .competition import competing_releases as competing_releases
+from .contention import Activity as Activity
+from .contention import ContentionModel as ContentionModel
+from .contention import co_run_slowdowns as co_run_slowdowns
 from .costs import Configuration as Configuration
 from .costs import CostTable as CostTable
 from .costs import LatencySummary as LatencySummary

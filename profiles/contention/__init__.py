@@ -1,0 +1,1 @@
+"""Co-run slowdown: measured in pairs, fitted, and checked on other pairs and on triples."""

@@ -1,0 +1,1 @@
+"""Operating points chosen online for live models."""

@@ -1,0 +1,1 @@
+"""Models served in batches by several instances, with admission control."""

@@ -1,0 +1,1 @@
+"""Solvers that choose an operating point for each model."""

@@ -1,0 +1,1 @@
+"""Solvers of throughput problems: batches, instances and placement."""
