@@ -12,7 +12,8 @@ from threading import Event
 
 import numpy as np
 
-from ..formulation import EdgePlanError, Limits, Plan, Problem, simulate
+from ..formulation import EdgePlanError, Limits, Plan, Problem, evaluate, simulate
+from .gangs import with_gangs
 from .registry import solve
 from .solution import Solution
 
@@ -99,7 +100,7 @@ def by_simulation(
         the problem under the policy's limits: ``optimal`` means the best plan within the policy.
     """
     tried = policies(problem)
-    found = []
+    found: list[Candidate] = []
     for policy in tried:
         try:
             limited = problem.replace(limits=policy.limits)
@@ -108,7 +109,11 @@ def by_simulation(
             if policy is tried[0]:
                 raise
             continue  # the policy leaves some model without a configuration
-        found.append(_candidate(limited, policy, solution, seed))
+        candidate = _candidate(limited, policy, solution, seed)
+        found.append(candidate)
+        found += _with_gangs(problem, candidate, seed)
+    found.sort(key=_rank)
+    found += _by_slack(problem, found[0], seed)
     return tuple(sorted(found, key=_rank))
 
 
@@ -118,6 +123,38 @@ def _candidate(problem: Problem, policy: Policy, solution: Solution, seed: int) 
     stamp = solution.plan.solver.model_copy(update={"policy": policy.name})
     plan = solution.plan.model_copy(update={"solver": stamp})
     return Candidate(policy, replace(solution, plan=plan), judge(problem, plan, seed))
+
+
+def _with_gangs(problem: Problem, candidate: Candidate, seed: int) -> list[Candidate]:
+    """The candidate with gangs for idle hours, as far as the problem's own limits allow them.
+
+    The objective counts segments as they run on a busy device, so what was proven of it still holds.
+    """
+    solution = candidate.solution
+    if solution.plan is None or solution.evaluation is None:
+        return []
+    widened = with_gangs(problem, solution.plan, solution.evaluation)
+    if widened is None:
+        return []
+    return [_variant(problem, candidate, widened, "gangs", "on several cores at once while nothing else wants them")]
+
+
+def _by_slack(problem: Problem, candidate: Candidate, seed: int) -> list[Candidate]:
+    """The candidate with its segments dispatched by least slack; nothing to gain without deadlines."""
+    plan = candidate.solution.plan
+    if plan is None or all(stream.deadline_us is None for stream in problem.streams):
+        return []
+    other = plan.model_copy(update={"order": "least_slack"})
+    return [_variant(problem, candidate, other, "least slack", "the segment with the least time to spare goes first")]
+
+
+def _variant(problem: Problem, candidate: Candidate, plan: Plan, name: str, description: str) -> Candidate:
+    policy = Policy(
+        f"{candidate.policy.name}, {name}", f"{candidate.policy.description}; {description}", problem.limits
+    )
+    plan = plan.model_copy(update={"solver": plan.solver.model_copy(update={"policy": policy.name})})
+    solution = replace(candidate.solution, plan=plan, evaluation=evaluate(problem, plan))
+    return Candidate(policy, solution, judge(problem, plan, candidate.solution.seed))
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:
