@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from edgeplan.formulation import PlanError
-from edgeplan.formulation.tenancy import Allocation
+from edgeplan.formulation.tenancy import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
 from edgeplan.runtime_bridge.tenancy import (
+    Answer,
     Belief,
     ControllerSettings,
     Decider,
@@ -257,3 +258,26 @@ def brute_mean(belief: Belief) -> float:
     """Least mean response of any allocation, by the evaluator."""
     seen = two_tenants().replace(rate_hz=np.array(belief.rate_hz))
     return min(predicted_mean_us(seen, a) for a in allocations(seen))
+
+
+def test_streaming_stated_too_dear_leaves_a_problem_to_solve() -> None:
+    # Streaming is stated as 10 ms, but whole requests take 5 ms: nothing is left for the service itself.
+    device = Accelerator(name="npu", weight_capacity_bytes=1000, streaming_us_per_byte=10.0)
+    tenant = Tenant.create("t", [0, np.inf, 4_000], [90_000, 50_000, 0], [0, 1000, 2000])
+    problem = TenancyProblem.create([tenant], [20.0], device, 1)
+    whole = Allocation(tenants=(TenantAllocation(tenant="t", point=2),))
+    seen = [
+        Window(
+            start_us=k * 5e5,
+            end_us=(k + 1) * 5e5,
+            tenants=(TenantWindow(arrivals=10, service_us=(5_000.0,) * 10),),
+        )
+        for k in range(40)
+    ]
+
+    def proposals(problem: TenancyProblem, allocation: Allocation, belief: Belief) -> Answer:
+        return propose(problem, allocation, belief, lambda _: SimpleNamespace(allocation=whole), lambda *_: 1_000.0)
+
+    journal = rehearse(problem, whole, seen, proposals)
+    assert len(journal.decisions) == 1
+    assert 0 < journal.decisions[0].question.after.service_factor[0] <= 0.01
