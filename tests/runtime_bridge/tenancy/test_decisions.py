@@ -29,6 +29,7 @@ from edgeplan.runtime_bridge.tenancy import (
 )
 from edgeplan.solvers import solve
 from edgeplan.solvers.tenancy import Reallocator
+from pydantic import ValidationError
 from scipy.stats import chi2
 
 from .controlled import allocations, brute_force, predict, proposals, two_tenants, windows
@@ -160,14 +161,26 @@ def test_where_nothing_keeps_up_or_the_solver_fails_it_says_so() -> None:
 def test_a_switch_that_fails_leaves_the_allocation_as_it_was() -> None:
     problem = two_tenants()
     allocation = brute_force(problem).allocation
-    decider = Decider(problem, allocation, ControllerSettings())
-    for window in windows(problem, allocation, step, 60):
+    decider = Decider(problem, allocation, ControllerSettings(rest_s=4.0, horizon_s=30.0))
+    failed_s, asked = [], []
+    for window in windows(problem, allocation, step, 120):
         question = decider.look(window)
         if question is not None:
+            asked.append(question)
             decider.decide(question, proposals(problem, allocation, decider.belief))
         if decider.switching_to is not None:
+            failed_s.append(window.end_us / 1e6)
             decider.switched(Outcome(done=False, failure="no memory"))
     assert decider.allocation == allocation
+    retries = [question for question in asked if not question.drifts]
+    assert retries, "the load is as it was, so that nothing but the failure asks again"
+    assert retries[0].why == "asked again after a failure"
+    assert len(failed_s) < 12, "each failure waits longer than the one before"
+
+
+def test_windows_of_rates_must_ascend() -> None:
+    with pytest.raises(ValidationError, match="ascend"):
+        ControllerSettings(rate_windows_s=(4.0, 2.0))
 
 
 def test_alternatives_are_considered_by_name() -> None:
