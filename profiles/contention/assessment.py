@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from ...formulation import Activity
 from .design import threads_per_core
-from .fit import ContentionFit, company_of
+from .fit import ContentionFit
 from .measuring import MeasuredCoRun
+from .slowdown_model import Rows
 
 _SIZES = {2: "pairs", 3: "triples"}
 
@@ -90,7 +91,7 @@ def assess(
     """
 
     def fair(run: MeasuredCoRun) -> NDArray[np.float64]:
-        return np.exp(company_of(run.members, fit.activities, fit.cores)[2])
+        return np.exp(Rows.of([run.members], fit.activities, fit.cores).log_crowding)
 
     rows = []
     for out, runs in ((True, held_out), (False, fitted)):

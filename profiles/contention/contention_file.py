@@ -97,9 +97,7 @@ class MeasuredContention(BaseModel):
         """
         known = {(a.model, a.configuration, a.processor): i for i, a in enumerate(self.contention.activities)}
         keys = [(a.model, a.configuration, a.processor) for a in activities]
-        unknown = [
-            f"{model} {configuration}" for model, configuration, p in keys if (model, configuration, p) not in known
-        ]
+        unknown = [f"{key[0]} {key[1]}" for key in keys if key not in known]
         if unknown:
             raise ProfileError(
                 "activities to predict",
