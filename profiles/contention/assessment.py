@@ -91,7 +91,7 @@ def assess(
     """
 
     def fair(run: MeasuredCoRun) -> NDArray[np.float64]:
-        return np.exp(Rows.of([run.members], fit.activities, fit.cores).log_crowding)
+        return Rows.of([run.members], fit.activities, fit.cores).crowding
 
     rows = []
     for out, runs in ((True, held_out), (False, fitted)):

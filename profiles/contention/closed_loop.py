@@ -38,8 +38,7 @@ def closed_loops(
 ) -> list[NDArray[np.float64]]:
     """Run members side by side until each has run for a while and often enough.
 
-    All start together. Nobody stops before the last member's window is over, so that every run that counts had all the
-    others beside it from its beginning to its end.
+    All start together, and nobody stops before the last member has run long and often enough.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ def closed_loops(
                 run()
                 ended = clock_ns()
                 mine.append((began, ended))
-                # The run that reaches over the deadline does not end the window: it must be covered, too.
+                # Enough is a run that began after the deadline: all that began before it are over then.
                 satisfied[k] = satisfied[k] or (began >= deadline and len(mine) > min_runs)
         except threading.BrokenBarrierError:
             pass  # another member failed before the start, and says why
@@ -96,9 +95,16 @@ def closed_loops(
 
 
 def common_window_us(spans: Iterable[ArrayLike]) -> tuple[float, float]:
-    """From the latest first start to the earliest start of a last run, microseconds: all members are at work in it."""
+    """Begin and end of the time that counts, microseconds.
+
+    From the latest first start on all members are at work; the first that stops ends that. A run that is still going on
+    then was in part without company, so the window ends where the first such run began: whatever began before was
+    wholly in company.
+    """
     arrays = [np.asarray(each, dtype=np.float64) for each in spans]
-    return max(float(each[0, 0]) for each in arrays), min(float(each[-1, 0]) for each in arrays)
+    stop = min(float(each[-1, 1]) for each in arrays)
+    began = [each[each[:, 1] > stop, 0] for each in arrays]
+    return max(float(each[0, 0]) for each in arrays), min([stop, *(float(at[0]) for at in began if len(at))])
 
 
 def rate_hz(spans: ArrayLike, window_us: tuple[float, float]) -> float:

@@ -18,8 +18,8 @@ SENSITIVITY_SPREAD, PRESSURE_SPREAD = 0.1, 0.5
 own mean, pressures around 1, which sets their scale."""
 
 SHARE_SPREAD, JOINT_SHARE_SPREAD = 0.1, 0.5
-"""The same for exponents of the fair share, around 1: for one thread, to which the operating system is fair by itself,
-and for threads that wait for each other."""
+"""The same for exponents of the fair share and for claims, around 1: for one thread, to which the operating system is
+fair by itself, and for threads that wait for each other."""
 
 NOISE_FLOOR = 0.003
 """Least standard deviation of a log slowdown that is believed."""
@@ -30,8 +30,8 @@ FIRST_NOISE = 0.03
 PASSES = 6
 """Fits, each with the noise and the weights that the one before left."""
 
-ROBUST = 2.0
-"""Residuals beyond so many standard deviations count less."""
+CAUCHY = 2.385
+"""Residuals of so many standard deviations count half; 95 % of the efficiency of least squares on normal noise."""
 
 NORMAL_95 = 1.96
 
@@ -56,8 +56,8 @@ class ContentionFit:
     cores : int
     noise, crowded_noise : float
         Standard deviation of log slowdowns around the fit: within the cores, and where threads outnumber them.
-    covariance : ndarray, shape (3 n, 3 n)
-        Of sensitivities, pressures, exponents.
+    covariance : ndarray, shape (4 n, 4 n)
+        Of sensitivities, pressures, exponents, claims.
     """
 
     activities: tuple[Activity, ...]
@@ -76,7 +76,7 @@ class ContentionFit:
         """
         rows = Rows.of([members], self.activities, self.cores)
         logs, gradient = log_slowdown(parameters_of(self.activities), rows)
-        noise = self.crowded_noise if rows.log_crowding[0] > 0 else self.noise
+        noise = self.crowded_noise if rows.crowding[0] > 1 else self.noise
         spread = NORMAL_95 * np.sqrt(np.einsum("ri,ij,rj->r", gradient, self.covariance, gradient) + noise**2)
         return tuple(
             Prediction(float(np.exp(at)), float(np.exp(at - wide)), float(np.exp(at + wide)))
@@ -89,11 +89,11 @@ def fit_contention(
 ) -> ContentionFit:
     """Fit activities to measured co-runs.
 
-    Minimises ``Σ w ((log(1 + s_i Σ p_j) + k_i log c − log slowdown) / σ)²`` over the rows, with c the threads for each
-    core where they outnumber them, plus squared deviations from the prior; s, p and k are 0 or more (trust region
-    reflective, Branch, Coleman, Li 1999, doi 10.1137/S1064827595289108). Repeated with σ, within the cores and beyond,
-    and weights w from what was left (Holland, Welsch 1977, doi 10.1080/03610927708827533), so that outliers count
-    less, and the prior counts the less the better the measurements are.
+    Minimises ``Σ w ((predicted − measured log slowdown) / σ)²`` over the members of all co-runs, plus squared
+    deviations from the prior, within the figures' bounds (trust region reflective, Branch, Coleman, Li 1999,
+    doi 10.1137/S1064827595289108). Repeated with σ, within the cores and beyond, and weights w from what was left
+    (Holland, Welsch 1977, doi 10.1080/03610927708827533), so that outliers count less, and the prior counts the less
+    the better the measurements are. What other processes took of the machine during a co-run adds to its σ.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def fit_contention(
     cores : int
         Of the processor.
     fair : bool
-        Hold the exponents at 1, the fair share.
+        Hold exponents and claims at 1, the fair share.
     """
     from scipy.optimize import least_squares
 
@@ -112,9 +112,10 @@ def fit_contention(
     seen = np.concatenate([run.log_slowdown for run in co_runs])
     rounds_noise = np.concatenate([run.noise for run in co_runs])
     prior_mean, prior_root = _prior(activities, fair)
-    kinds = (rows.log_crowding == 0, rows.log_crowding > 0)
+    foreign = np.concatenate([np.full(len(run.members), run.foreign_share) for run in co_runs])
+    kinds = (rows.crowding <= 1, rows.crowding > 1)
     noises = [FIRST_NOISE, FIRST_NOISE]
-    weights = np.full(len(seen), 1 / FIRST_NOISE)
+    weights = 1 / np.hypot(FIRST_NOISE, foreign)
 
     def residuals(at: Floats) -> Floats:
         return np.concatenate([weights * (log_slowdown(at, rows)[0] - seen), prior_root @ (at - prior_mean)])
@@ -123,19 +124,20 @@ def fit_contention(
         return np.concatenate([weights[:, None] * log_slowdown(at, rows)[1], prior_root])
 
     derivative: Any = jacobian  # scipy has no types; those inferred from its defaults know names of rules only
-    at = np.concatenate([np.full(n, 0.02), np.ones(2 * n)])
+    at = np.repeat([0.02, 1.0, 1.0, 0.9], n)
+    bounds = (0.0, np.repeat([np.inf, np.inf, np.inf, 1.0], n))
     for _ in range(PASSES):
-        at = least_squares(residuals, at, derivative, bounds=(0, np.inf), x_scale=0.1).x
+        at = least_squares(residuals, at, derivative, bounds=bounds, x_scale=0.1).x
         left = np.abs(log_slowdown(at, rows)[0] - seen)
         for kind, of_kind in enumerate(kinds):
             if of_kind.any():
                 noises[kind] = _noise(left[of_kind], rounds_noise[of_kind], n)
-        sigma = np.where(kinds[0], *noises)
-        weights = 1 / sigma / (1 + (left / sigma / ROBUST) ** 2) ** 0.25
+        sigma = np.hypot(np.where(kinds[0], *noises), foreign)
+        weights = 1 / sigma / np.sqrt(1 + (left / sigma / CAUCHY) ** 2)
     precision = jacobian(at)
     scale = float(at[n : 2 * n].mean()) or 1.0
-    rescale = np.repeat([scale, 1 / scale, 1.0], n)
-    s, p, k = (at * rescale).reshape(3, n)
+    rescale = np.repeat([scale, 1 / scale, 1.0, 1.0], n)
+    s, p, k, claim = (at * rescale).reshape(4, n)
     return ContentionFit(
         tuple(
             a.model_copy(
@@ -143,6 +145,7 @@ def fit_contention(
                     "sensitivity": float(s[i]),
                     "pressure": float(p[i]),
                     "oversubscription": 1.0 if fair else float(k[i]),
+                    "claim": 1.0 if fair else float(claim[i]),
                 }
             )
             for i, a in enumerate(activities)
@@ -158,11 +161,11 @@ def _prior(activities: Sequence[Activity], fair: bool) -> tuple[Floats, Floats]:
     """Mean of the parameters before anything was measured, and the root of their precision."""
     n = len(activities)
     shares = np.array([SHARE_SPREAD if a.threads == 1 else JOINT_SHARE_SPREAD for a in activities])
-    root = np.zeros((3 * n, 3 * n))
+    root = np.zeros((4 * n, 4 * n))
     root[:n, :n] = (np.eye(n) - 1 / n) / SENSITIVITY_SPREAD
     root[n : 2 * n, n : 2 * n] = np.eye(n) / PRESSURE_SPREAD
-    root[2 * n :, 2 * n :] = np.diag(1 / (np.full(n, 1e-6) if fair else shares))
-    return np.concatenate([np.zeros(n), np.ones(2 * n)]), root
+    root[2 * n :, 2 * n :] = np.diag(np.tile(1 / (np.full(n, 1e-6) if fair else shares), 2))
+    return np.concatenate([np.zeros(n), np.ones(3 * n)]), root
 
 
 def _noise(left: Floats, rounds_noise: NDArray[np.float64], activities: int) -> float:

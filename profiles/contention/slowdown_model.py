@@ -1,6 +1,6 @@
 """The formula of co-run slowdown over a vector of parameters, with its gradient.
 
-Parameters are a vector of 3 n numbers for n activities: sensitivities, pressures, exponents of the fair share.
+Parameters are a vector of 4 n numbers for n activities: sensitivities, pressures, exponents of the fair share, claims.
 """
 
 from __future__ import annotations
@@ -26,13 +26,19 @@ class Rows:
         The activity.
     beside : ndarray, shape (rows, n)
         How often each activity runs beside it.
-    log_crowding : ndarray, shape (rows,)
-        Logarithm of threads for each core, 0 where cores are left.
+    own_share : ndarray, shape (rows,)
+        Its own threads for each core.
+    thread_share : ndarray, shape (n,)
+        Threads of each activity for each core.
+    crowding : ndarray, shape (rows,)
+        Threads for each core, all together; 1 where cores are left.
     """
 
     member: NDArray[np.int64]
     beside: Floats
-    log_crowding: Floats
+    own_share: Floats
+    thread_share: Floats
+    crowding: Floats
 
     @classmethod
     def of(cls, co_runs: Iterable[Sequence[int]], activities: Sequence[Activity], cores: int) -> Rows:
@@ -45,32 +51,40 @@ class Rows:
                 member.append(i)
                 beside.append(counts - (np.arange(len(activities)) == i))
                 crowding.append(max(1.0, threads / cores))
+        thread_share = np.array([a.threads / cores for a in activities])
         return cls(
             np.array(member, dtype=np.int64),
             np.array(beside, dtype=np.float64).reshape(-1, len(activities)),
-            np.log(crowding),
+            thread_share[np.array(member, dtype=np.int64)],
+            thread_share,
+            np.array(crowding),
         )
 
 
 def parameters_of(activities: Sequence[Activity]) -> Floats:
-    """The vector of activities' figures, shape (3 n,)."""
-    figures = [(a.sensitivity, a.pressure, a.oversubscription) for a in activities]
+    """The vector of activities' figures, shape (4 n,)."""
+    figures = [(a.sensitivity, a.pressure, a.oversubscription, a.claim) for a in activities]
     return np.array(figures).T.ravel()
 
 
 def log_slowdown(parameters: Floats, rows: Rows) -> tuple[Floats, Floats]:
-    """Logarithm of slowdown of each row, shape (rows,), and its gradient, shape (rows, 3 n).
+    """Logarithm of slowdown of each row, shape (rows,), and its gradient, shape (rows, 4 n).
 
-    ``log(1 + s_i Σ p_j) + k_i log crowding``, as `edgeplan.formulation.co_run_slowdowns` has it.
+    ``log(1 + s_i Σ p_j) + k_i log max(1, (t_i + Σ c_j t_j) / cores)``, as `co_run_slowdowns` has it.
     """
     n = rows.beside.shape[1]
-    s, p, k = parameters.reshape(3, n)
+    s, p, k, claim = parameters.reshape(4, n)
     pressed = rows.beside @ p
     factor = 1 + s[rows.member] * pressed
-    logs = np.log(factor) + k[rows.member] * rows.log_crowding
+    crowding = rows.own_share + rows.beside @ (claim * rows.thread_share)
+    crowded = crowding > 1
+    log_crowding = np.log(np.maximum(crowding, 1))
+    logs = np.log(factor) + k[rows.member] * log_crowding
     at = np.arange(len(rows.member))
-    gradient = np.zeros((len(at), 3 * n))
+    gradient = np.zeros((len(at), 4 * n))
     gradient[at, rows.member] = pressed / factor
     gradient[:, n : 2 * n] = rows.beside * (s[rows.member] / factor)[:, None]
-    gradient[at, 2 * n + rows.member] = rows.log_crowding
+    gradient[at, 2 * n + rows.member] = log_crowding
+    slope = np.where(crowded, k[rows.member] / np.maximum(crowding, 1), 0)
+    gradient[:, 3 * n :] = rows.beside * rows.thread_share * slope[:, None]
     return logs, gradient
