@@ -61,15 +61,16 @@ def activities_table(measured: MeasuredContention) -> Table:
                 Cell(sensitivity, "bad") if a.sensitivity == most_sensitive else sensitivity,
                 Cell(pressure, "bad") if a.pressure == most_pressing else pressure,
                 f"{a.oversubscription:.2f}",
+                f"{a.claim:.2f}",
             )
         )
     return Table(
         "Contention",
-        ("model", "configuration", ">alone runs/s", ">lost beside one", ">pressure", ">crowding exponent"),
+        ("model", "configuration", ">alone runs/s", ">lost beside one", ">pressure", ">exponent", ">claim"),
         tuple(rows),
         note="Lost beside one: time that one average neighbour on other cores adds. Pressure: what it adds to others' "
-        "time, over the average's. Crowding exponent: 1 is a fair share where threads outnumber cores, more is less. "
-        "* every activity was measured beside these.",
+        "time, over the average's. Where threads outnumber cores: exponent 1 is a fair share, more is less of it; claim "
+        "is what each thread takes from others, 1 a fair share. * every activity was measured beside these.",
         groups=tuple(groups[1:]),
     )
 
@@ -101,8 +102,8 @@ def errors_table(measured: MeasuredContention) -> Table:
             "",
             ">co-runs",
             ">fair share only",
-            ">contention, fair share",
-            ">contention, fitted share",
+            ">and contention",
+            ">and fitted shares",
             ">its worst",
             ">in 95 % interval",
             ">noise",

@@ -21,6 +21,9 @@ def co_run(
         list[int] | None, typer.Option(min=1, help="Thread counts; 1 and all cores if left out.")
     ] = None,
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch sizes; 1 where left out.")] = None,
+    co_run_batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Batch sizes beside other models; all of them if left out.")
+    ] = None,
     form: Annotated[list[str] | None, typer.Option(help="Session forms; each backend's first if left out.")] = None,
     instances: Annotated[
         list[int] | None, typer.Option(min=1, help="Concurrent instances; powers of two if left out.")
@@ -35,11 +38,7 @@ def co_run(
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Measure models side by side: how much they slow each other down, and what batches and instances gain.
-
-    Each model under each configuration runs beside a few probes; other pairs and triples check the fit. What was
-    interrupted resumes.
-    """
+    """Measure how much models slow each other down, and what batches and instances gain. What was interrupted resumes."""
     from ...profiles import local_platform
     from ...profiles.contention import ContentionSettings, measure_contention
     from ..co_run_summary import activities_table, co_run_data, errors_table, throughput_table
@@ -50,6 +49,7 @@ def co_run(
         threads=tuple(threads) if threads else None,
         forms=tuple(form) if form else None,
         batches=tuple(batch) if batch else (1,),
+        co_run_batches=tuple(co_run_batch) if co_run_batch else None,
         instances=tuple(instances) if instances else None,
         probes=probes,
         held_out_pairs=held_out,

@@ -18,8 +18,9 @@ from .measuring import CROWDED_WINDOWS, MeasuredCoRun, Stage, measure_co_run
 from .settings import ContentionSettings
 from .throughput import ThroughputCell, cells_of, measure_cell
 
-LEAST_WINDOW_S = 0.1
-"""No budget shrinks windows below this: the operating system's time slices must average out."""
+LEAST_WINDOW_S = 0.2
+"""No budget shrinks windows below this: time slices must average out, and the load of others be seen, which the system
+counts in hundredths of a second."""
 
 TIMED_SHARE = 0.7
 """Share of a budget that windows may take; the rest is for opening sessions and for runs longer than a window."""

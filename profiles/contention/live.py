@@ -21,7 +21,7 @@ from ..segments import SegmentStore
 from .closed_loop import Loop, rates_hz
 from .measuring import Placement
 
-MIN_RUNS = 3
+MIN_RUNS = 2
 """Whole runs of each member in a window, at least."""
 
 WARM_UP_RUNS = 2

@@ -23,7 +23,10 @@ class ContentionSettings(BaseModel):
     forms : tuple of str, optional
         Session forms; each backend's first where left out.
     batches : tuple of int
-        Samples in one run. Co-runs have batches above the smallest on the fewest threads only.
+        Samples in one run.
+    co_run_batches : tuple of int, optional
+        Those of the batches that are measured beside others, too. All where left out, but above the smallest on the
+        fewest threads only.
     instances : tuple of int, optional
         Concurrent instances of one model in the table of throughput. Powers of two, and as many as the cores take,
         where left out.
@@ -38,7 +41,7 @@ class ContentionSettings(BaseModel):
         cores.
     rounds : int
     budget_s : float, optional
-        Seconds for everything; the windows shrink to fit, but not below a tenth of a second.
+        Seconds for everything; the windows shrink to fit, but not below a fifth of a second.
     seed : int
     """
 
@@ -48,6 +51,7 @@ class ContentionSettings(BaseModel):
     threads: tuple[int, ...] | None = None
     forms: tuple[str, ...] | None = None
     batches: tuple[int, ...] = Field(default=(1,), min_length=1)
+    co_run_batches: tuple[int, ...] | None = None
     instances: tuple[int, ...] | None = None
     probes: int = Field(default=3, ge=1)
     held_out_pairs: int = Field(default=10, ge=0)
@@ -66,12 +70,20 @@ class ContentionSettings(BaseModel):
         Raises
         ------
         UnsupportedError
-            A backend that is named does not load, no backend has a form that is named, too many threads, or a batch
-            below 1.
+            A backend that is named does not load, no backend has a form that is named, too many threads, a batch below
+            1, or one in co-runs that is not measured at all.
         """
         if min(self.batches) < 1:
             raise UnsupportedError(
                 "batch sizes", expected="1 or more", got=capped(self.batches), remedy="Correct the batch sizes."
+            )
+        missing = sorted(set(self.co_run_batches or ()) - set(self.batches))
+        if missing or self.co_run_batches == ():
+            raise UnsupportedError(
+                "batch sizes in co-runs",
+                expected=f"some of {capped(self.batches)}",
+                got=capped(missing) or "none",
+                remedy="Measure these batches, too, or leave them out.",
             )
         found = find_backends() if found is None else found
         cores = len(processor.cores)
@@ -87,7 +99,9 @@ class ContentionSettings(BaseModel):
         )
 
     def contended(self, configurations: Sequence[Configuration]) -> tuple[Configuration, ...]:
-        """Those of the configurations that are measured in co-runs with others."""
+        """Those of the configurations that are measured beside others."""
+        if self.co_run_batches is not None:
+            return tuple(c for c in configurations if c.batch in self.co_run_batches)
         fewest = min(c.threads for c in configurations)
         smallest = min(c.batch for c in configurations)
         return tuple(c for c in configurations if c.threads == fewest or c.batch == smallest)

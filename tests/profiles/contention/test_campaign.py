@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeplan.formulation import Configuration, UnsupportedError
-from edgeplan.profiles.contention import ContentionSettings, fit_contention
+from edgeplan.profiles.contention import ContentionSettings, fit_contention, measuring
 from edgeplan.profiles.contention.assessment import predicted_by, throughput_errors
 from edgeplan.profiles.contention.campaign import LEAST_WINDOW_S, Campaign, Contender
 from edgeplan.profiles.contention.measuring import measure_co_run, place
@@ -48,6 +48,14 @@ def test_every_co_run_and_cell_is_measured_once() -> None:
     assert len(results.throughput) == 6 * 4
     # Larger batches on two threads are in the table only.
     assert {a.configuration for a in campaign.activities} == {"x/t1/b1/default", "x/t1/b4/default", "x/t2/b1/default"}
+
+
+def test_batches_can_be_left_out_of_co_runs() -> None:
+    given = contenders()
+    campaign = Campaign(given, CORES, SETTINGS.model_copy(update={"co_run_batches": (1,)}))
+    assert {a.configuration for a in campaign.activities} == {"x/t1/b1/default", "x/t2/b1/default"}
+    results = campaign.measure(stage_of(given))
+    assert {c.configuration.batch for c in results.throughput} == {1, 4}
 
 
 def test_the_machine_may_drift() -> None:
@@ -106,6 +114,25 @@ def test_a_budget_shrinks_windows_but_not_to_nothing() -> None:
         assert LEAST_WINDOW_S <= campaign.window_s <= SETTINGS.window_s
     assert spent[None] > spent[200.0] > spent[0.1]
     assert spent[200.0] <= 200
+
+
+def test_the_most_disturbed_are_measured_again_and_the_quieter_measurement_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares = iter([0.9, 0.02, 0.5, *[0.0] * 1000])
+
+    class Scripted:
+        def share(self) -> float:
+            return next(shares)
+
+    monkeypatch.setattr(measuring, "ForeignLoad", Scripted)
+    given = contenders(2)
+    campaign, stage = Campaign(given, CORES, SETTINGS), stage_of(given)
+    results = campaign.measure(stage)
+    n = len(results.fitted) + len(results.held_out)
+    first = stage.opened[:n]
+    assert stage.opened[n : n + 2] == [first[0], first[2]]
+    assert sorted(r.foreign_share for r in (*results.fitted, *results.held_out))[-2:] == [0.0, 0.02]
 
 
 def test_members_have_cores_of_their_own_as_long_as_they_last() -> None:

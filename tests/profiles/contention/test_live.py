@@ -87,6 +87,7 @@ def test_a_batch_that_a_graph_cannot_take_is_refused_first(
         ({"backends": ("nosuch",)}, "an unknown name"),
         ({"forms": ("nosuch",)}, "session forms"),
         ({"batches": (0,)}, "batch sizes"),
+        ({"co_run_batches": (3,)}, "batch sizes in co-runs"),
     ],
 )
 def test_settings_that_do_not_fit_the_machine_are_refused_first(
