@@ -69,8 +69,8 @@ def activities_table(measured: MeasuredContention) -> Table:
         ("model", "configuration", ">alone runs/s", ">lost beside one", ">pressure", ">exponent", ">claim"),
         tuple(rows),
         note="Lost beside one: time that one average neighbour on other cores adds. Pressure: what it adds to others' "
-        "time, over the average's. Where threads outnumber cores: exponent 1 is a fair share, more is less of it; claim "
-        "is what each thread takes from others, 1 a fair share. * every activity was measured beside these.",
+        "time, over the average's. Where threads outnumber cores: exponent 1 is a fair share, more is less of it; "
+        "claim is what each thread takes from others, 1 a fair share. * every activity was measured beside these.",
         groups=tuple(groups[1:]),
     )
 

@@ -38,7 +38,7 @@ def co_run(
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Measure how much models slow each other down, and what batches and instances gain. What was interrupted resumes."""
+    """Measure how much models slow each other down, and what batches and instances gain. Resumes if interrupted."""
     from ...profiles import local_platform
     from ...profiles.contention import ContentionSettings, measure_contention
     from ..co_run_summary import activities_table, co_run_data, errors_table, throughput_table
