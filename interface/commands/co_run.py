@@ -9,13 +9,16 @@ import typer
 
 from ..output import Format, FormatOption, current_output
 from .options import SeedOption, output_option
-from .profile import named
+from .profile import named, parse_shapes
 
 
 def co_run(
     context: typer.Context,
     models: Annotated[list[str], typer.Argument(help="ONNX files, or names of light models of the onnx package.")],
     output_path: Annotated[Path, output_option("Where to write the contention file.")],
+    shape: Annotated[
+        list[str] | None, typer.Option(help="Size of a dynamic input: NAME=1,3,224,224; may be given several times.")
+    ] = None,
     backend: Annotated[list[str] | None, typer.Option(help="Backends; all that load where left out.")] = None,
     threads: Annotated[
         list[int] | None, typer.Option(min=1, help="Thread counts; 1 and all cores if left out.")
@@ -60,7 +63,9 @@ def co_run(
         seed=seed,
     )
     with output.progress("co-run") as progress:
-        measured = measure_contention(named(models), local_platform(), settings, output_path, progress)
+        measured = measure_contention(
+            named(models), local_platform(), settings, output_path, progress, shapes=parse_shapes(shape or ())
+        )
     output.result(
         {"status": "done", "output": output_path, **co_run_data(measured)},
         activities_table(measured),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -79,8 +80,10 @@ class MeasuredContention(BaseModel):
 
     @cached_property
     def fit(self) -> ContentionFit:
-        """The fit with its uncertainty, made again from the co-runs of the file: the same one."""
-        return fit_contention(self.fitted, self.contention.activities, len(self.platform.processors[0].cores))
+        """The file's figures with their uncertainty, which comes from fitting its co-runs again."""
+        activities = self.contention.activities
+        again = fit_contention(self.fitted, activities, len(self.platform.processors[0].cores))
+        return replace(again, activities=activities)
 
     def predict(self, activities: Sequence[Activity]) -> tuple[Prediction, ...]:
         """Slowdowns of activities side by side, with 95 % intervals.

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ...formulation import ContentionModel, Platform, Provenance, StalePlanError
+from ...formulation import ContentionModel, ModelError, Platform, Provenance, StalePlanError, capped
 from ..backends import FoundBackend, find_backends
 from ..journal import Journal
 from ..light_models import resolve_model
 from ..machine import machine_fingerprint
+from ..onnx_file import OnnxFile
 from ..profiling import NOISY
 from .assessment import assess, predicted_by, throughput_errors
 from .campaign import Campaign, Contender, Progress, Results
@@ -27,6 +28,8 @@ def measure_contention(
     settings: ContentionSettings | None = None,
     output_path: str | Path | None = None,
     progress: Progress | None = None,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> MeasuredContention:
     """Measure co-runs of models on this machine, fit them, and measure throughput by batch and instances.
 
@@ -42,6 +45,8 @@ def measure_contention(
         further call with the same models and settings on the same machine goes on from there.
     progress : callable, optional
         Called with steps done, steps in all, and what is being done.
+    shapes : mapping of str to sequence of int, optional
+        Sizes of dynamic inputs, by the input's name, for all models that have such an input.
 
     Raises
     ------
@@ -50,7 +55,7 @@ def measure_contention(
     UnsupportedError
         A backend, form, thread count or number of instances that is not there, or a batch that a model's graph cannot
         take. Nothing has been measured then.
-    StalePlanError
+    StalePlanError, capped
         The platform is another machine.
     """
     settings = settings or ContentionSettings()
@@ -65,7 +70,8 @@ def measure_contention(
         )
     found = find_backends()
     configurations = settings.configurations(processor, found)
-    live = [LiveModel(name, resolve_model(model), settings.seed) for name, model in models.items()]
+    paths = _resolved(models, shapes or {})
+    live = [LiveModel(name, path, settings.seed) for name, path in paths.items()]
     for model in live:
         model.refuse_fixed_batch(settings.batches)
     on_stage = [(model, c) for model in live for c in configurations]
@@ -81,6 +87,24 @@ def measure_contention(
         measured.save(output_path)
         journal.remove()
     return measured
+
+
+def _resolved(models: Mapping[str, str | Path], shapes: Mapping[str, Sequence[int]]) -> dict[str, Path]:
+    """Files of models, made static where they have inputs whose sizes are given."""
+    paths, unused = {}, set(shapes)
+    for name, model in models.items():
+        path = resolve_model(model)
+        inputs = {value.name for value in OnnxFile.read(path).inputs()} if shapes else set()
+        paths[name] = resolve_model(path, shapes={k: v for k, v in shapes.items() if k in inputs})
+        unused -= inputs
+    if unused:
+        raise ModelError(
+            "sizes of inputs",
+            expected=f"inputs of the models {capped(models)}",
+            got=capped(sorted(unused)),
+            remedy="Correct the names given with --shape.",
+        )
+    return paths
 
 
 def _journal_path(output: Path) -> Path:

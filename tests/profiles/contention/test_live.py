@@ -4,7 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from edgeplan.formulation import Activity, Platform, ProfileError, StalePlanError, UnsupportedError, co_run_slowdowns
+from edgeplan.formulation import (
+    Activity,
+    ModelError,
+    Platform,
+    ProfileError,
+    StalePlanError,
+    UnsupportedError,
+    co_run_slowdowns,
+)
 from edgeplan.interface.cli import app
 from edgeplan.profiles import local_platform
 from edgeplan.profiles.contention import ContentionSettings, MeasuredContention, live, measure_contention
@@ -61,7 +69,7 @@ def test_the_file_predicts_as_the_model_it_holds_does(measured: tuple[MeasuredCo
     cores = len(made.platform.processors[0].cores)
     company = [made.contention.activities[i] for i in (0, 1, 1)]
     predicted = MeasuredContention.load(path).predict(company)
-    assert [p.slowdown for p in predicted] == pytest.approx(co_run_slowdowns(company, cores), rel=1e-4)
+    assert [p.slowdown for p in predicted] == pytest.approx(co_run_slowdowns(company, cores))
     assert all(p.low <= p.slowdown <= p.high for p in predicted)
     with pytest.raises(ProfileError, match="that were measured, got other x"):
         made.predict([Activity(model="other", configuration="x")])
@@ -95,6 +103,15 @@ def test_settings_that_do_not_fit_the_machine_are_refused_first(
 ) -> None:
     with pytest.raises(UnsupportedError, match=words):
         measure_contention({"chain": chain_path}, local_platform(), TINY.model_copy(update=change))
+
+
+@pytest.mark.usefixtures("unopened")
+def test_sizes_make_a_model_static_so_that_it_takes_one_batch(chain_path: Path) -> None:
+    shapes = {"t0": (1, 8, 20, 20)}
+    with pytest.raises(UnsupportedError, match="batch 2 of model chain"):
+        measure_contention({"chain": chain_path}, local_platform(), TINY, shapes=shapes)
+    with pytest.raises(ModelError, match="--shape"):
+        measure_contention({"chain": chain_path}, local_platform(), TINY, shapes={"nosuch": (1,)})
 
 
 def test_another_machine_is_refused(chain_path: Path) -> None:
