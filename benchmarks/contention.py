@@ -1,9 +1,8 @@
 """Co-run slowdown: measured beside a few probes, fitted, and checked on pairs and triples that were not in the fit.
 
 Four light models under every backend, on one thread and on all cores, run in closed loops side by side. The error of
-predicted throughput stands beside two rivals fitted to, or known from, the very same co-runs: everybody has a fair
-share of the cores and nothing else happens; and contention with fair shares. The last table is throughput by batch size
-and number of concurrent instances.
+predicted throughput stands beside those of two rivals on the same co-runs: fair shares of the cores and nothing else;
+and fitted contention with fair shares. The last table is throughput by batch size and number of concurrent instances.
 
     python benchmarks/contention.py --output docs/results/contention.md
 """
@@ -66,9 +65,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4], help="co-runs have the first of them")
     parser.add_argument("--probes", type=int, default=2)
     parser.add_argument("--held-out", type=int, default=8, help="pairs, and as many triples")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--window-s", type=float, default=0.6)
-    parser.add_argument("--budget-s", type=float, default=210.0, help="windows shrink to fit")
+    parser.add_argument("--budget-s", type=float, default=215.0, help="windows shrink to fit")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
@@ -93,7 +92,7 @@ def main() -> None:
     lines = [
         "# Contention",
         "",
-        *(__doc__ or "").strip().splitlines()[2:6],
+        *(__doc__ or "").strip().splitlines()[2:5],
         "",
         f"- command: `{COMMAND}`",
         f"- models: {', '.join(arguments.models)} (real architectures, seeded random weights)",
