@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
-from ..formulation.throughput import ThroughputProblem
+from ..formulation import (
+    JobProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    ThroughputProblem,
+    UnsupportedError,
+    capped,
+)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 r"""How batches form: sizes, gaps between batches and the time requests wait for company, in closed form.
 
-A batch begins with the first request that finds none open, and leaves when it holds b requests or when its window w has
-passed. Requests are Poisson with rate λ, so a batch is a renewal cycle: an idle gap, exponential, then min(w, Erlang(b −
-1)). With Q_k(a) = P(Poisson(a) ≤ k), N = Poisson(λw) and K the size,
+A batch begins with the first request that finds none open, and leaves when it holds b requests or when its window w
+has passed. Requests are Poisson with rate λ, so a batch is a renewal cycle: an idle gap, exponential, then
+min(w, Erlang(b − 1)). With Q_k(a) = P(Poisson(a) ≤ k), N = Poisson(λw) and K the size,
 
     E[K] = 1 + Σ_{k=0}^{b−2} (1 − Q_k(λw)),    P(K = k) = P(N = k − 1) for k < b.
 
-Let F be the time that a request waits for its batch to leave. A request that comes u into a cycle finds m others behind the
-first and stays beyond x if the batch neither fills nor ends in time; as the arrivals before and after it in (0, u + x] add
-up to one Poisson variable,
+Let F be the time that a request waits for its batch to leave. A request that comes u into a cycle finds m others behind
+the first and stays beyond x if the batch neither fills nor ends in time; as the arrivals before and after it in
+(0, u + x] add up to one Poisson variable,
 
     E[requests of a batch with F > x] = Q_{b−2}(λx) + Σ_{k=0}^{b−3} (Q_k(λx) − Q_k(λw)),    0 ≤ x < w.
 
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS = 24
-"""Cells of the window in which waits for company are gathered; each counts with its longer end, so percentiles err up."""
+"""Cells of the window in which waits for company are gathered; each counts with its longer end: percentiles err up."""
 
 
 @dataclass(frozen=True)

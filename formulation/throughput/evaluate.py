@@ -1,7 +1,7 @@
 """The one evaluator of service plans: utilisation, memory, and the share of requests that end in time.
 
-Batches form as `batches` says and go to their pool, where a lane takes them first come first served. A pool's mean wait is
-the two-moment formula of GI/G/c (`queueing.multi_server`, Kimura 1994, doi 10.1007/BF01158699), its arrivals the
+Batches form as `batches` says and go to their pool, where a lane takes them first come first served. A pool's mean wait
+is the two-moment formula of GI/G/c (`queueing.multi_server`, Kimura 1994, doi 10.1007/BF01158699), its arrivals the
 superposition of Whitt's QNA (1983, doi 10.1002/j.1538-7305.1983.tb03204.x), split at random between paths. The wait is
 taken as 0 with the probability of a free lane (Erlang C) and otherwise exponential; waits of a pipeline's stages are
 added up in that form. Services take the time of the batch's size, longer by the co-run slowdown of what runs on the
@@ -219,9 +219,14 @@ class _Flow:
     ) -> None:
         self._problem, self._costs, self._layout, self._forming = problem, costs, layout, forming
         self._visits = [
-            (k, position) for k, path in enumerate(layout.paths) for position in range(len(path.stages)) if path_hz[k] > 0
+            (k, position)
+            for k, path in enumerate(layout.paths)
+            for position in range(len(path.stages))
+            if path_hz[k] > 0
         ]
-        self._share = [hz / forming[p.model].rate_hz if hz > 0 else 0.0 for hz, p in zip(path_hz, layout.paths, strict=True)]
+        self._share = [
+            hz / forming[p.model].rate_hz if hz > 0 else 0.0 for hz, p in zip(path_hz, layout.paths, strict=True)
+        ]
         paths = layout.paths
         self._pool = np.array([paths[k].pools[s] for k, s in self._visits], dtype=np.int64)
         self._batches_per_us = np.array(

@@ -37,7 +37,7 @@ class ServiceLimit:
 
 @dataclass(frozen=True)
 class BrokenLimit:
-    """A limit that does not hold: value and bound in the limit's own unit (share, bytes, share late, requests a second)."""
+    """A limit that does not hold: value and bound in its own unit (share, bytes, share late, requests a second)."""
 
     limit: ServiceLimit
     value: float

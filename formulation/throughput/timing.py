@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ class StageCosts:
         """Microseconds that batches of these sizes spend between the stages of a pipeline, same shape."""
         total = np.zeros(len(requests))
         model = self._problem.models[stages[0].model]
-        for before, after in zip(stages, stages[1:], strict=False):
+        for before, after in pairwise(stages):
             source, target = (model.costs.configurations[s.configuration].processor for s in (before, after))
             n_bytes = float(model.graph.frontier_bytes[before.stop])
             total += [self._problem.platform.transfer_us(source, target, n_bytes * k) for k in requests]

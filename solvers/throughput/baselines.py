@@ -45,7 +45,9 @@ class _Rule:
         return solution_of(self.name, offer, best)
 
 
-def fastest(offer: Offer, model: int, batching: int, processor: str | None = None, threads: int | None = None) -> int | None:
+def fastest(
+    offer: Offer, model: int, batching: int, processor: str | None = None, threads: int | None = None
+) -> int | None:
     """The whole-model column that serves most requests a second on one lane; None where there is none."""
     b = offer.batchings[model][batching].max_batch
     fitting = [
@@ -113,8 +115,8 @@ class EqualCores(_Rule):
 class EachAlone:
     """Every model tuned alone on the whole platform, as tools that search one model at a time do, then put together.
 
-    What each wants counts: where the lanes together are more than the cores, lanes are taken from the kind that has most,
-    and models share those left.
+    What each wants counts: where the lanes together are more than the cores, lanes are taken from the kind that has
+    most, and models share those left.
     """
 
     name = "each_alone"

@@ -1,4 +1,4 @@
-"""A bound by core time alone: what the processors could do if lanes and instances came in fractions and nothing waited."""
+"""A bound by core time alone: what processors could do if instances came in fractions and nothing waited."""
 
 from __future__ import annotations
 

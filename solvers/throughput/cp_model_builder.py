@@ -1,8 +1,8 @@
 """Throughput planning as a CP-SAT model that no plan's true value exceeds: columns, lanes, core time, memory.
 
-It is a relaxation: no request waits for a lane, batches are always full, and co-runs cost nothing; lanes of one kind are
-counted, not told apart. Rates are integers of a small unit. To stay a relaxation, times and bytes are rounded down, limits
-up, and each model may fall short by a unit a column. What CP-SAT proposes is scored by the evaluator.
+It is a relaxation: no request waits for a lane, batches are always full, and co-runs cost nothing; lanes of one kind
+are counted, not told apart. Rates are integers of a small unit. To stay a relaxation, times and bytes are rounded down,
+limits up, and each model may fall short by a unit a column. What CP-SAT proposes is scored by the evaluator.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ class StructureModel:
         self.size = [[self.cp.new_bool_var(f"batch{i}_{b}") for b in self._sizes[i]] for i in models]
         self.lanes = [self.cp.new_int_var(0, offer.lanes_at_most(k), f"lanes{k}") for k in range(len(offer.kinds))]
         self.used = [self.cp.new_bool_var(f"used{c}") for c in range(len(offer.columns))]
-        self.count = [
-            self.cp.new_int_var(0, offer.most_instances(c), f"count{c}") for c in range(len(offer.columns))
-        ]
+        self.count = [self.cp.new_int_var(0, offer.most_instances(c), f"count{c}") for c in range(len(offer.columns))]
         self._structure()
         self._memory()
         self._unit_hz = self._units(bound)

@@ -157,7 +157,9 @@ def _pipelines(
             kept = [
                 c
                 for c in found
-                if not any(o is not c and all(x <= y for x, y in zip(o.request_us, c.request_us, strict=True)) for o in found)
+                if not any(
+                    o is not c and all(x <= y for x, y in zip(o.request_us, c.request_us, strict=True)) for o in found
+                )
             ]
             yield from sorted(kept, key=lambda c: max(c.request_us))[:MAX_CUTS]
 
@@ -173,9 +175,7 @@ def _stages(
             yield Stage(i, start, stop, int(k))
 
 
-def _undominated(
-    costs: StageCosts, problem: ThroughputProblem, stages: Iterable[Stage], batch: int
-) -> Iterator[Stage]:
+def _undominated(costs: StageCosts, problem: ThroughputProblem, stages: Iterable[Stage], batch: int) -> Iterator[Stage]:
     """Stages that no other beats in time at this batch size, in time of one request, and in memory; fastest first."""
     figures = []
     for stage in stages:

@@ -37,7 +37,12 @@ def starts(offer: Offer) -> Iterator[Structure]:
                     for c in offer.columns_of(i, options[batching[i]].max_batch):
                         column = offer.columns[c]
                         late = timely and column.quickest_us > problem.deadline_us[i]
-                        if len(column.kinds) == 1 and column.kinds[0] not in taken and lanes[column.kinds[0]] and not late:
+                        if (
+                            len(column.kinds) == 1
+                            and column.kinds[0] not in taken
+                            and lanes[column.kinds[0]]
+                            and not late
+                        ):
                             instances[c] = lanes[column.kinds[0]]
                             taken.add(column.kinds[0])
                 made = repaired(offer, batching, instances, lanes)

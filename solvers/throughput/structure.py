@@ -42,7 +42,9 @@ def fits(offer: Offer, structure: Structure) -> bool:
         column = offer.columns[c]
         if column.batch != offer.batchings[column.model][structure.batching[column.model]].max_batch:
             return False
-        if not 1 <= count <= max(structure.lanes[k] for k in column.kinds) or not all(structure.lanes[k] for k in column.kinds):
+        if not 1 <= count <= max(structure.lanes[k] for k in column.kinds) or not all(
+            structure.lanes[k] for k in column.kinds
+        ):
             return False
         for kind in column.kinds:
             if (column.model, kind) in used:
