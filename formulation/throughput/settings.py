@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 ThroughputObjective = Literal["capacity", "throughput", "fair", "cost"]
 """``capacity``: the largest common factor of all streams' rates; ``throughput``: the weighted sum of rates; ``fair``:
-the largest rate, relative to its weight, that every model gets; ``cost``: the cheapest cores and devices for the rates."""
+the rate, relative to its weight, that every model gets; ``cost``: the cheapest cores and devices for the rates."""
 
 _Positive = Annotated[FiniteFloat, Field(gt=0)]
 _Price = Annotated[FiniteFloat, Field(ge=0)]

@@ -61,8 +61,8 @@ def searched(
     """
     rates = Rates(offer, kept)
     bound = core_time_bound(offer) if kept is None else core_time_bound(offer, kept)
-    if bound == np.inf:
-        return None, bound, True
+    if bound == np.inf or _never_in_time(offer, kept):
+        return None, np.inf, True
     enough = np.inf if any_plan else bound
     best = local_search(offer, rates, Share(stop, _SEARCH_SHARE), seed, good_enough=enough)
     if best is not None and (any_plan or _close(best.objective, bound)):
@@ -90,6 +90,16 @@ def searched(
             model.demand(_target(best.objective))
         model.exclude(proposed)
     return best, bound if best is None else min(bound, best.objective), False
+
+
+def _never_in_time(offer: Offer, kept: frozenset[ServiceLimit] | None) -> bool:
+    """Whether some model misses its deadline on whatever runs it, even on an idle device."""
+    problem = offer.problem
+    timely = {c.model for c in offer.columns if c.quickest_us <= problem.deadline_us[c.model]}
+    return any(
+        i not in timely and (kept is None or ServiceLimit("response", model.name) in kept)
+        for i, model in enumerate(problem.models)
+    )
 
 
 def _target(objective: float) -> float:

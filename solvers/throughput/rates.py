@@ -82,7 +82,7 @@ class Rates:
         self.scored = 0
 
     def best(self, structure: Structure, better_than: float = np.inf) -> Scored | None:
-        """Score at the best rates; None where no rates keep the limits, or none gets an objective below `better_than`."""
+        """Score at the best rates; None where none keep the limits, or reach an objective below `better_than`."""
         problem, offer = self._problem, self._offer
         made = layout(offer, structure)
         used = memory_bytes(problem, offer.costs, made)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 import numpy as np
 
 from ..stop import Stop
-from .moves import neighbours, repaired
+from .moves import neighbours, rebatched, repaired
 from .offer import Offer
 from .rates import Rates, Scored
 from .structure import Structure
 
-_STARTS = 24
-_DISTURBED = 12
-"""Rounds of disturbing the best found; each ends in a local optimum."""
+_STARTS = 40
+_CLIMBED = 8
+"""Starts that a climb begins at: the best of them."""
+_DISTURBED = 10
+"""Times that the best found is disturbed; each ends in a local optimum."""
+_NOTHING = 1e-4
+"""A batch that gains no more than this share is left out: larger batches only delay."""
+_ALL_BATCHES = 4
+"""Up to so many models, starts have every mix of batches of one and the largest."""
 
 
 def starts(offer: Offer) -> Iterator[Structure]:
@@ -28,8 +34,10 @@ def starts(offer: Offer) -> Iterator[Structure]:
     for kinds in product(*by_processor):
         chosen = [k for k in kinds if k is not None]
         lanes = tuple(offer.lanes_at_most(k) if k in chosen else 0 for k in range(len(offer.kinds)))
-        for largest in (False, True):
-            batching = tuple(len(o) - 1 if largest else 0 for o in offer.batchings)
+        n = len(offer.batchings)
+        mixes = product((False, True), repeat=n) if n <= _ALL_BATCHES else ((False,) * n, (True,) * n)
+        for largest in mixes:
+            batching = tuple(len(o) - 1 if most else 0 for o, most in zip(offer.batchings, largest, strict=True))
             for timely in (True, False):
                 instances: dict[int, int] = {}
                 for i, options in enumerate(offer.batchings):
@@ -66,63 +74,91 @@ def singles(offer: Offer) -> Iterator[Structure]:
             yield made
 
 
-def local_search(
-    offer: Offer, rates: Rates, stop: Stop, seed: int, first: tuple[Structure, ...] = (), good_enough: float = -np.inf
-) -> Scored | None:
+def local_search(offer: Offer, rates: Rates, stop: Stop, seed: int, good_enough: float = -np.inf) -> Scored | None:
     """The best structure found; None where none keeps the limits. Ends early at an objective of `good_enough`."""
-    rng = np.random.default_rng(seed)
-    best: Scored | None = None
-    seen: set[Structure] = set()
-
-    def tried(structure: Structure) -> bool:
-        nonlocal best
-        if structure in seen:
-            return False
-        seen.add(structure)
-        scored = rates.best(structure, np.inf if best is None else best.objective)
-        if scored is None:
-            return False
-        best = scored
-        return True
-
-    begin = list(first) + list(starts(offer))
-    rng.shuffle(begin[len(first) :])
-    for structure in begin[: len(first) + _STARTS]:
-        if stop():
-            break
-        tried(structure)
-    if best is None:
+    climb = _Climb(offer, rates, stop, seed, good_enough)
+    found = [scored for structure in climb.shuffled(starts(offer))[:_STARTS] if (scored := climb.scored(structure))]
+    if not found:
         for structure in singles(offer):
-            if stop() or tried(structure):
+            if (scored := climb.scored(structure)) is not None:
+                found.append(scored)
                 break
-
-    def climbed() -> None:
-        improved = True
-        while improved and best is not None:
-            improved = False
-            around = list(neighbours(offer, best.structure))
-            rng.shuffle(around)
-            for structure in around:
-                if stop() or best.objective <= good_enough:
-                    return
-                if tried(structure):
-                    improved = True
-                    break
-
-    climbed()
+    if not found:
+        return None
+    found.sort(key=lambda scored: scored.objective)
+    best = min((climb.top(scored) for scored in found[:_CLIMBED]), key=lambda scored: scored.objective)
     for _ in range(_DISTURBED):
-        if stop() or best is None or best.objective <= good_enough:
+        if climb.done(best):
             break
-        # Two random moves away, then every neighbour of that place is compared with the best.
+        # Two random moves away, the way up from there.
         place = best.structure
         for _ in range(2):
             around = list(neighbours(offer, place))
             if around:
-                place = around[int(rng.integers(len(around)))]
-        tried(place)
-        for structure in neighbours(offer, place):
-            if stop() or best.objective <= good_enough:
+                place = around[climb.draw(len(around))]
+        scored = climb.scored(place)
+        if scored is not None:
+            best = min(best, climb.top(scored), key=lambda scored: scored.objective)
+    return _simplest(offer, rates, best)
+
+
+def _simplest(offer: Offer, rates: Rates, best: Scored) -> Scored:
+    """Without the batches that buy nothing: each model at the smallest batch that loses no more than `_NOTHING`."""
+    worst = best.objective + _NOTHING * abs(best.objective)
+    for i, options in enumerate(offer.batchings):
+        for n in range(len(options)):
+            structure = best.structure
+            if options[n].max_batch >= options[structure.batching[i]].max_batch:
                 break
-            tried(structure)
-        climbed()
+            batching = [n if j == i else b for j, b in enumerate(structure.batching)]
+            instances = rebatched(offer, dict(structure.instances), i, options[n].max_batch)
+            made = repaired(offer, batching, instances, structure.lanes)
+            scored = None if made is None else rates.best(made, worst)
+            if scored is not None:
+                best = scored
+                break
     return best
+
+
+class _Climb:
+    """First improvement until nothing near is better."""
+
+    def __init__(self, offer: Offer, rates: Rates, stop: Stop, seed: int, good_enough: float) -> None:
+        self._offer, self._rates, self._stop, self._good_enough = offer, rates, stop, good_enough
+        self._rng = np.random.default_rng(seed)
+        self._known: dict[Structure, float] = {}
+
+    def draw(self, count: int) -> int:
+        """A random number below `count`."""
+        return int(self._rng.integers(count))
+
+    def shuffled(self, structures: Iterable[Structure]) -> list[Structure]:
+        """In random order, each once."""
+        listed = list(dict.fromkeys(structures))
+        self._rng.shuffle(listed)  # type: ignore[arg-type]  # numpy shuffles any list in place
+        return listed
+
+    def done(self, best: Scored | None = None) -> bool:
+        """Whether time is over or nothing better is wanted."""
+        return self._stop() or (best is not None and best.objective <= self._good_enough)
+
+    def scored(self, structure: Structure, better_than: float = np.inf) -> Scored | None:
+        """Scored, unless it is known not to be better; None where it is not, or time is over."""
+        # What was scored before has no better objective than what it was asked to beat then.
+        if self.done() or self._known.get(structure, -np.inf) >= better_than:
+            return None
+        scored = self._rates.best(structure, better_than)
+        self._known[structure] = better_than if scored is None else scored.objective
+        return scored
+
+    def top(self, scored: Scored) -> Scored:
+        """Up from here."""
+        while not self.done(scored):
+            for structure in self.shuffled(neighbours(self._offer, scored.structure)):
+                better = self.scored(structure, scored.objective)
+                if better is not None:
+                    scored = better
+                    break
+            else:
+                break
+        return scored
