@@ -337,7 +337,7 @@ def _together(busy: float, lanes: int) -> float:
         total += mass
         first += k * mass
         second += k * (k - 1) * mass
-    return second / first / busy
+    return max(lanes - 1.0, second / first / busy)
 
 
 def _superposed(share: NDArray[np.float64], scv: NDArray[np.float64], utilisation: float) -> float:

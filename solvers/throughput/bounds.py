@@ -8,6 +8,30 @@ from ...formulation.throughput import ServiceLimit
 from .offer import Offer
 
 
+def lane_time(offer: Offer, processor: str) -> list[float]:
+    """Most lane time a second, alone, that n lanes of a processor can do beside each other, for n = 0, 1, …
+
+    With κ the smallest product of a sensitivity and a pressure on the processor and u_l the share of time that lane l
+    runs, what lane l does takes u_l / (1 + κ Σ u of the others) alone. The sum is convex in each u_l, so it is largest
+    where some lanes run as long as they may, and the others not at all.
+    """
+    problem = offer.problem
+    mine = [k for k, kind in enumerate(offer.kinds) if kind.processor == processor]
+    most = max((offer.lanes_at_most(k) for k in mine), default=0)
+    activities = [
+        problem.contention.activity(problem.models[s.model].name, c.name, processor, c.threads)
+        for column in offer.columns
+        for s, k in zip(column.stages, column.kinds, strict=True)
+        if k in mine
+        for c in [problem.models[s.model].costs.configurations[s.configuration]]
+    ]
+    kappa = min((a.sensitivity for a in activities), default=0.0) * min((a.pressure for a in activities), default=0.0)
+    top, found = problem.limits.max_utilisation, [0.0]
+    for n in range(1, most + 1):
+        found.append(max(found[-1], n * top / (1.0 + kappa * (n - 1) * top)))
+    return found
+
+
 def core_time_bound(offer: Offer, kept: frozenset[ServiceLimit] | None = None) -> float:
     """No plan has a smaller objective; ∞ where core time alone shows that there is none.
 
@@ -29,17 +53,20 @@ def core_time_bound(offer: Offer, kept: frozenset[ServiceLimit] | None = None) -
     least = np.where(asked, problem.min_rate_hz, 0.0)
     late = np.array([timely[c.model] and c.quickest_us > problem.deadline_us[c.model] for c in columns], dtype=float)
     # Columns are scaled to the most requests that all cores of its first processor could serve alone.
-    work = np.zeros((len(names), n))
+    work, alone = np.zeros((len(names), n)), np.zeros((len(names), n))
     for k, column in enumerate(columns):
         for kind, us in zip(column.kinds, column.request_us, strict=True):
             lane = offer.kinds[kind]
             work[names.index(lane.processor), k] += us / 1e6 * lane.threads
+            alone[names.index(lane.processor), k] += us / 1e6
     scale = 1.0 / work.max(axis=0)
-    work, member = work * scale, member * scale
+    work, alone, member = work * scale, alone * scale, member * scale
     objective, top = problem.service.objective, problem.limits.max_utilisation
     # Variables: scaled rates, then the factor of the mix (or of the weights), or the cores in use for objective cost.
     lateness = member * late[None, :] - (1.0 - problem.level)[:, None] * member
-    rows, right = [np.hstack([lateness, np.zeros((m, 1 if objective != "cost" else len(names)))])], [np.zeros(m)]
+    others = 1 if objective != "cost" else len(names)
+    rows = [np.hstack([lateness, np.zeros((m, others))]), np.hstack([alone, np.zeros((len(names), others))])]
+    right = [np.zeros(m), np.array([lane_time(offer, p)[-1] for p in names])]
     upper = [(0.0, None)] * n
     if objective == "cost":
         price = [problem.service.core_price.get(p, 0.0) for p in names]

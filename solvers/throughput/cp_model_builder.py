@@ -1,8 +1,8 @@
 """Throughput planning as a CP-SAT model that no plan's true value exceeds: columns, lanes, core time, memory.
 
-It is a relaxation: no request waits for a lane, batches are always full, and co-runs cost nothing; lanes of one kind
-are counted, not told apart. Rates are integers of a small unit. To stay a relaxation, times and bytes are rounded down,
-limits up, and each model may fall short by a unit a column. What CP-SAT proposes is scored by the evaluator.
+It is a relaxation: no request waits for a lane, batches are always full, and co-runs cost no more than those of the two
+gentlest activities (`bounds.lane_time`); lanes of one kind are counted, not told apart. Rates are integers of a small
+unit. To stay a relaxation, times and bytes are rounded down, limits up, and each model may fall short by a unit a column. What CP-SAT proposes is scored by the evaluator.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...formulation.throughput import ServiceLimit
 from ...formulation.throughput.memory import weights_key
+from .bounds import lane_time
 from .offer import Offer
 from .structure import Structure
 
@@ -144,6 +145,16 @@ class StructureModel:
         for k, terms in enumerate(on_kind):
             if terms:
                 cp.add(sum(terms) <= top * self.lanes[k])
+        for p in problem.platform.processors:
+            mine = [k for k, kind in enumerate(offer.kinds) if kind.processor == p.name and on_kind[k]]
+            # Lanes beside each other slow each other down, so that n of them do less than n times the work of one.
+            done = [math.ceil(share * _WORK) for share in lane_time(offer, p.name)]
+            if len(done) > 2 and done[-1] < (len(done) - 1) * done[1]:
+                lanes = cp.new_int_var(0, len(done) - 1, f"lanes_{p.name}")
+                together = cp.new_int_var(0, done[-1], f"work_{p.name}")
+                cp.add(lanes == sum(self.lanes[k] for k in mine))
+                cp.add_element(lanes, done, together)
+                cp.add(sum(term for k in mine for term in on_kind[k]) <= together)
         self._short = len(offer.kinds)
         self._total = []
         for i, model in enumerate(problem.models):
