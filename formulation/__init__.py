@@ -85,6 +85,11 @@ from .tenancy import TenantAllocation as TenantAllocation
 from .tenancy import TenantEvaluation as TenantEvaluation
 from .tenancy import TokenResidency as TokenResidency
 from .tenancy import evaluate_tenancy as evaluate_tenancy
+from .throughput import ServicePlan as ServicePlan
+from .throughput import ServiceSettings as ServiceSettings
+from .throughput import ThroughputProblem as ThroughputProblem
+from .throughput import evaluate_service as evaluate_service
+from .throughput import simulate_service as simulate_service
 from .validation import first_problem as first_problem
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic

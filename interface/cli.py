@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..formulation import EdgePlanError
+from .commands.capacity import capacity
 from .commands.check import check
 from .commands.co_run import co_run
 from .commands.demo import demo
@@ -66,7 +67,7 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, check, run, explain, report, solve, simulate, schema):
+for _command in (demo, profile, pareto, plan, capacity, check, run, explain, report, solve, simulate, schema):
     app.command()(_command)
 app.command("co-run")(co_run)
 app.command("import")(import_file)

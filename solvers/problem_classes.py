@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
+from ..formulation import (
+    JobProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    ThroughputProblem,
+    UnsupportedError,
+    capped,
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,20 @@ PROBLEM_CLASSES = (
             "brute_force": ("tenancy.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.tenancy",
+    ),
+    ProblemClass(
+        ThroughputProblem,
+        checks="throughput.verify",
+        built_in={
+            "cp_sat": ("throughput.cp_sat", "CpSat"),
+            "greedy": ("throughput.greedy", "Greedy"),
+            "single_instance": ("throughput.baselines", "SingleInstance"),
+            "equal_cores": ("throughput.baselines", "EqualCores"),
+            "largest_batch": ("throughput.baselines", "LargestBatch"),
+            "each_alone": ("throughput.baselines", "EachAlone"),
+            "brute_force": ("throughput.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.throughput",
     ),
 )
 
