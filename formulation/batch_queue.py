@@ -181,6 +181,11 @@ class BatchQueue(Generic[R]):
         """All that wait, the most urgent first."""
         return tuple(sorted(entry for entries in self._classes.values() for entry in entries))
 
+    @property
+    def top_priority(self) -> int:
+        """Highest among those that wait; there must be one."""
+        return max(self._classes)
+
     def copy(self) -> BatchQueue[R]:
         """A queue with the same requests that goes its own way, to play the future on."""
         other = copy.copy(self)
@@ -245,16 +250,26 @@ class BatchQueue(Generic[R]):
         """
         batch = self.peek(now_us, service_us)
         if batch is not None:
-            entries = self._classes[batch.priority]
-            del entries[: batch.size]
-            if not entries:
-                del self._classes[batch.priority]
+            self.take(batch)
         return batch
 
-    def next_event_us(self, service_us: Sequence[float] | None = None) -> float:
-        """From when on `ready` gives a batch if nothing more arrives: −∞ at once, ∞ where nothing waits."""
+    def take(self, batch: Batch[R]) -> None:
+        """Remove a batch that `peek` gave, of this queue or of a copy, whatever left in between."""
+        taken = {entry.order for entry in batch.waiting}
+        left = [entry for entry in self._classes[batch.priority] if entry.order not in taken]
+        if left:
+            self._classes[batch.priority] = left
+        else:
+            del self._classes[batch.priority]
+
+    def next_event_us(self, service_us: Sequence[float] | None = None, after_us: float = -math.inf) -> float:
+        """From when on `ready` gives a batch if nothing more arrives: −∞ at once, ∞ where nothing waits.
+
+        With `after_us`, the first instant later than that at which the requests of some priority come to leave.
+        """
         times = self.service_us if service_us is None else service_us
-        return min((self._leaves(entries, times)[1] for entries in self._classes.values()), default=math.inf)
+        leaves = (self._leaves(entries, times)[1] for entries in self._classes.values())
+        return min((us for us in leaves if us > after_us or after_us == -math.inf), default=math.inf)
 
     def _leaves(self, entries: Sequence[Waiting[R]], times: Sequence[float]) -> tuple[Reason, float]:
         """Why and when the requests of one priority leave."""

@@ -1,0 +1,156 @@
+"""Which cores are taken until when: batches under way and those that are only planned, by their predicted times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .instances import ServedInstance, Stage
+
+
+@dataclass(slots=True)
+class Leg:
+    """One stage of one batch: its cores and its predicted start and end, absolute microseconds."""
+
+    cores: tuple[int, ...]
+    start_us: float
+    end_us: float
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A batch on an instance: the legs it still has before it, the first of which runs or is next to run."""
+
+    instance: ServedInstance
+    priority: int
+    legs: list[Leg]
+    in_first: bool = True
+
+    @property
+    def end_us(self) -> float:
+        """Predicted end of the batch."""
+        return self.legs[-1].end_us
+
+    def copy(self) -> Flight:
+        """A flight that goes its own way."""
+        legs = [Leg(leg.cores, leg.start_us, leg.end_us) for leg in self.legs]
+        return Flight(self.instance, self.priority, legs, self.in_first)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Where a batch would run, and whether it goes there as soon as it may leave.
+
+    It goes where nothing of its own priority or above is in the way in fact, not only by prediction. It then waits for
+    no more than the segment of lower priority that runs.
+    """
+
+    flight: Flight
+    goes: bool
+
+
+@dataclass
+class Lanes:
+    """Batches under way, and where another one could go.
+
+    A batch passes those of lower priority at their next segment boundary; it never waits for more than the segment of
+    theirs that runs.
+    """
+
+    flights: list[Flight] = field(default_factory=list)
+
+    def copy(self) -> Lanes:
+        """Lanes that go their own way, to play the future on."""
+        return Lanes([flight.copy() for flight in self.flights])
+
+    def lay(self, instance: ServedInstance, size: int, priority: int, at_us: float) -> Offer:
+        """Where and when a batch would run that may leave at `at_us`; nothing is changed.
+
+        It takes gaps between what is planned only where it fits in, so that by prediction it delays nothing of its own
+        priority or above.
+        """
+        waits_for = [f for f in self.flights if f.instance is instance and f.in_first and f.priority >= priority]
+        ready_us = max([at_us, *(f.legs[0].end_us for f in waits_for)])
+        legs: list[Leg] = []
+        goes = not waits_for
+        for stage in instance.stages:
+            length_us = stage.service_us[size - 1]
+            start_us, cores = self._place(stage, length_us, priority, ready_us, self._taken(priority))
+            if not legs:
+                above = [leg for f in self.flights if f.priority >= priority for leg in f.legs]
+                goes = goes and not self._taken(priority) & set(cores) and _fit(above, cores, length_us, at_us) <= at_us
+            ready_us = start_us + length_us
+            legs.append(Leg(cores, start_us, ready_us))
+        return Offer(Flight(instance, priority, legs), goes)
+
+    def is_open(self, instance: ServedInstance, priority: int) -> bool:
+        """Whether some batch of that priority would go to an instance at once."""
+        if any(f.instance is instance and f.in_first and f.priority >= priority for f in self.flights):
+            return False
+        first = instance.stages[0]
+        return len(set(first.cores) - self._taken(priority)) >= first.threads
+
+    def add(self, flight: Flight) -> None:
+        """Send a batch; those of lower priority that it passes end later by its time."""
+        for leg in flight.legs:
+            for other in self.flights:
+                if other.priority < flight.priority:
+                    _delay(other, leg)
+        self.flights.append(flight)
+
+    def leg_ended(self, flight: Flight, now_us: float) -> None:
+        """The running leg of a batch ended; those that follow shift with it. After the last, the batch is forgotten."""
+        late_us = now_us - flight.legs[0].end_us
+        del flight.legs[0]
+        flight.in_first = False
+        for leg in flight.legs:
+            leg.start_us += late_us
+            leg.end_us += late_us
+        if not flight.legs:
+            self.remove(flight)
+
+    def remove(self, flight: Flight) -> None:
+        """Forget a batch, ended or failed; nothing happens where it is forgotten already."""
+        if flight in self.flights:
+            self.flights.remove(flight)
+
+    def _taken(self, priority: int) -> set[int]:
+        """Cores that a batch of that priority finds taken, whatever the predictions say."""
+        return {core for f in self.flights if f.priority >= priority for core in f.legs[0].cores}
+
+    def _place(
+        self, stage: Stage, length_us: float, priority: int, ready_us: float, taken: set[int]
+    ) -> tuple[float, tuple[int, ...]]:
+        # What is of lower priority and has begun by then ends its segment first; the rest of it is passed.
+        legs = [
+            leg
+            for f in self.flights
+            for leg in f.legs
+            if f.priority >= priority or leg.start_us <= ready_us < leg.end_us
+        ]
+        if stage.threads > 1:  # a gang is bound to as many cores as it has threads
+            return _fit(legs, stage.cores, length_us, ready_us), stage.cores
+        # Where two are predicted to be free at once, one that is not overdue goes first.
+        start_us, _, core = min((_fit(legs, (c,), length_us, ready_us), c in taken, c) for c in stage.cores)
+        return start_us, (core,)
+
+
+def _fit(legs: Sequence[Leg], cores: tuple[int, ...], length_us: float, ready_us: float) -> float:
+    """Earliest instant from `ready_us` on at which all of the cores are free for that long."""
+    start_us = ready_us
+    for leg in sorted((leg for leg in legs if set(leg.cores) & set(cores)), key=lambda leg: leg.start_us):
+        if leg.start_us >= start_us + length_us:
+            break
+        start_us = max(start_us, leg.end_us)
+    return start_us
+
+
+def _delay(passed: Flight, leg: Leg) -> None:
+    """Shift the legs of a batch that have not begun, from the first that `leg` comes before on a core of both."""
+    length_us = leg.end_us - leg.start_us
+    for k, other in enumerate(passed.legs):
+        if set(other.cores) & set(leg.cores) and other.end_us > leg.start_us and other.start_us >= leg.start_us:
+            for later in passed.legs[k:]:
+                later.start_us += length_us
+                later.end_us += length_us
+            return
