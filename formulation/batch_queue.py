@@ -10,7 +10,7 @@ import bisect
 import copy
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -182,9 +182,9 @@ class BatchQueue(Generic[R]):
         return tuple(sorted(entry for entries in self._classes.values() for entry in entries))
 
     @property
-    def top_priority(self) -> int:
-        """Highest among those that wait; there must be one."""
-        return max(self._classes)
+    def priorities(self) -> tuple[int, ...]:
+        """Of the requests that wait, the highest first."""
+        return tuple(sorted(self._classes, reverse=True))
 
     def copy(self) -> BatchQueue[R]:
         """A queue with the same requests that goes its own way, to play the future on."""
@@ -223,11 +223,13 @@ class BatchQueue(Generic[R]):
         bisect.insort(self._classes.setdefault(priority, []), entry)
         return entry
 
-    def peek(self, now_us: float, service_us: Sequence[float] | None = None) -> Batch[R] | None:
-        """The batch that `ready` would give now; it goes on waiting."""
+    def peek(
+        self, now_us: float, service_us: Sequence[float] | None = None, priority: int | None = None
+    ) -> Batch[R] | None:
+        """The batch that `ready` would give now, of one priority or of all; it goes on waiting."""
         times = self.service_us if service_us is None else service_us
         found: Batch[R] | None = None
-        for entries in self._classes.values():
+        for entries in self._of(priority):
             reason, leaves_us = self._leaves(entries, times)
             if leaves_us <= now_us and (found is None or entries[0].urgency_us < found.urgency_us):
                 found = Batch(tuple(entries[: self._size(entries, now_us, times)]), reason)
@@ -262,14 +264,19 @@ class BatchQueue(Generic[R]):
         else:
             del self._classes[batch.priority]
 
-    def next_event_us(self, service_us: Sequence[float] | None = None, after_us: float = -math.inf) -> float:
-        """From when on `ready` gives a batch if nothing more arrives: −∞ at once, ∞ where nothing waits.
+    def next_event_us(
+        self, service_us: Sequence[float] | None = None, priority: int | None = None, after_us: float = -math.inf
+    ) -> float:
+        """From when on `peek` gives a batch if nothing more arrives: −∞ at once, ∞ where nothing waits.
 
         With `after_us`, the first instant later than that at which the requests of some priority come to leave.
         """
         times = self.service_us if service_us is None else service_us
-        leaves = (self._leaves(entries, times)[1] for entries in self._classes.values())
+        leaves = (self._leaves(entries, times)[1] for entries in self._of(priority))
         return min((us for us in leaves if us > after_us or after_us == -math.inf), default=math.inf)
+
+    def _of(self, priority: int | None) -> Iterable[list[Waiting[R]]]:
+        return self._classes.values() if priority is None else (self._classes[priority],)
 
     def _leaves(self, entries: Sequence[Waiting[R]], times: Sequence[float]) -> tuple[Reason, float]:
         """Why and when the requests of one priority leave."""

@@ -237,40 +237,45 @@ class Desk(Generic[R]):
         lanes = self.lanes.copy()
         if math.isfinite(until_us) and not self._any_open(queues, lanes):
             return
-        best = {model: self._best(model, queue, lanes, now_us) for model, queue in queues.items() if len(queue)}
-        while best:
-            model = min(best, key=lambda m: (best[m].leaves_us, best[m].batch.urgency_us))
-            departure = best[model]
-            if departure.leaves_us > until_us:
+        while best := self._next(queues, lanes, now_us):
+            if best.leaves_us > until_us:
                 return
-            queues[model].take(departure.batch)
-            lanes.add(departure.flight.copy())
-            yield departure
+            queues[best.model].take(best.batch)
+            lanes.add(best.flight.copy())
+            yield best
             if math.isfinite(until_us) and not self._any_open(queues, lanes):
                 return
-            best = {m: self._best(m, queue, lanes, now_us) for m, queue in queues.items() if len(queue)}
+
+    def _next(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes, now_us: float) -> Departure[R] | None:
+        """Of all models and priorities the batch that may leave first; of those at once, the most urgent."""
+        found = [
+            self._best(model, queue, priority, lanes, now_us)
+            for model, queue in queues.items()
+            for priority in queue.priorities
+        ]
+        return min(found, key=lambda d: (d.leaves_us, d.batch.urgency_us), default=None)
 
     def _any_open(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes) -> bool:
         return any(
-            lanes.is_open(instance, queue.top_priority)
+            lanes.is_open(instance, queue.priorities[0])
             for model, queue in queues.items()
             if len(queue)
             for instance in self.lines[model].instances
         )
 
-    def _best(self, model: str, queue: BatchQueue[R], lanes: Lanes, now_us: float) -> Departure[R]:
-        """The next batch of a model, on the instance that is predicted to end it first."""
+    def _best(self, model: str, queue: BatchQueue[R], priority: int, lanes: Lanes, now_us: float) -> Departure[R]:
+        """The next batch of a model and priority, on the instance that is predicted to end it first."""
         found: list[Departure[R]] = []
         for instance in self.lines[model].instances:
-            leaves_us = max(now_us, queue.next_event_us(instance.service_us))
-            batch = queue.peek(leaves_us, instance.service_us)
+            leaves_us = max(now_us, queue.next_event_us(instance.service_us, priority))
+            batch = queue.peek(leaves_us, instance.service_us, priority)
             assert batch is not None  # by the meaning of next_event_us
-            offer = lanes.lay(instance, batch.size, batch.priority, leaves_us)
+            offer = lanes.lay(instance, batch.size, priority, leaves_us)
             starts_us = offer.flight.legs[0].start_us
             if starts_us > leaves_us and not offer.goes:
                 # By the time the instance can take it, fewer may be in time together.
-                batch = queue.peek(starts_us, instance.service_us) or batch
-                offer = lanes.lay(instance, batch.size, batch.priority, leaves_us)
+                batch = queue.peek(starts_us, instance.service_us, priority) or batch
+                offer = lanes.lay(instance, batch.size, priority, leaves_us)
             found.append(Departure(model, batch, offer.flight, leaves_us, offer.goes))
         return min(found, key=lambda departure: (departure.flight.end_us, departure.flight.instance.number))
 

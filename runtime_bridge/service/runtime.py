@@ -275,7 +275,7 @@ class ServiceRuntime:
 
     def _send(self, departures: Sequence[tuple[Generation, Departure[Request]]]) -> None:
         for generation, departure in departures:
-            Sending(generation, departure, self._leg_ended, self._batch_ended).send(self._executor)
+            Sending(generation, departure, self.records, self._leg_ended, self._batch_ended).send(self._executor)
 
     def _leg_ended(self, departure: Departure[Request]) -> None:
         with self._lock:
@@ -287,7 +287,6 @@ class ServiceRuntime:
 
     def _batch_ended(self, sending: Sending, failed: bool) -> None:
         generation, departure, following = sending.generation, sending.departure, []
-        self.records += [request.record for request in departure.batch.requests]
         with self._idle:
             generation.in_flight -= 1
             self._accepted -= departure.batch.size

@@ -33,6 +33,8 @@ class Sending:
     ----------
     generation : Generation
     departure : Departure
+    records : list of ServiceRecord
+        Where each request's record goes before its future is set.
     on_leg_end : callable
         Called on the worker's thread when a segment has ended, before its cores are free.
     on_end : callable
@@ -43,11 +45,13 @@ class Sending:
         self,
         generation: Generation,
         departure: Departure[Request],
+        records: list[ServiceRecord],
         on_leg_end: Callable[[Departure[Request]], None],
         on_end: Callable[[Sending, bool], None],
     ) -> None:
         self.generation = generation
         self.departure = departure
+        self._records = records
         self._requests = departure.batch.requests
         self._on_leg_end = on_leg_end
         self._on_end = on_end
@@ -95,10 +99,11 @@ class Sending:
             error = self._failure(failure)
         for k, request in enumerate(self._requests):
             request.record.finish_us = finish_us
+            request.record.error = "" if error is None else str(error)
+            self._records.append(request.record)
             if error is None:
                 request.future.set_result(answers[k])
             else:
-                request.record.error = str(error)
                 request.future.set_exception(error)
         self._on_end(self, error is not None)
 
