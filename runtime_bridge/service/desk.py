@@ -243,6 +243,7 @@ class Desk(Generic[R]):
             queues[best.model].take(best.batch)
             lanes.add(best.flight.copy())
             yield best
+            now_us = best.leaves_us  # who is left out then can no longer leave before
             if math.isfinite(until_us) and not self._any_open(queues, lanes):
                 return
 
