@@ -1,15 +1,16 @@
 """The service rule: which batch goes to which instance when, and which request is refused. No clock, no threads.
 
-Everything is decided by playing the future: the requests that wait are put on instances, in the order in which their
-batches may leave and, at one instant, the most urgent first; each on the instance that is predicted to end it first,
-counting what is under way and what was put before. Batches that go at once by that play are sent. A request is refused
-if in that play it, or one accepted before that stands no lower, misses a deadline because of it.
+Of the batches that may leave, the most urgent chooses first: the instance that is predicted to end it first, counting
+what is under way and what chose before it. If it can start there now, it goes; if not, it waits for that instance and
+those behind it choose around it. A request is refused if, were nothing more to come, it or one accepted before that
+stands no lower would miss a deadline because of it: the rule itself is played on, with batches that take what they are
+predicted to take.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -153,7 +154,7 @@ class Desk(Generic[R]):
             for departure in self._play(after, now_us)
             for entry in departure.batch.waiting
         }
-        _, end_us = ends_us.pop((model, newcomer.order))
+        end_us = ends_us.pop((model, newcomer.order))[1]
         if end_us > deadline_us:
             raise AdmissionError(
                 subject,
@@ -182,20 +183,12 @@ class Desk(Generic[R]):
                 self.queues[model].arrive(entry.request, entry.arrival_us, entry.deadline_us, entry.priority)
 
     def departures(self, now_us: float) -> list[Departure[R]]:
-        """Send what goes now. Each flight must be told of: `leg_ended` after each of its stages, or `failed`."""
-        if not self.waiting:
-            return []
-        sent = []
-        for departure in self._play({m: q.copy() for m, q in self.queues.items()}, now_us, until_us=now_us):
-            if departure.goes:
-                self.queues[departure.model].take(departure.batch)
-                self.lanes.add(departure.flight)
-                sent.append(departure)
-        return sent
+        """Send what goes now. Of each flight say when its stages have ended (`leg_ended`), or that it `failed`."""
+        return self._decide(self.queues, self.lanes, now_us)
 
     def predictions(self, now_us: float) -> list[Departure[R]]:
         """All that waits, as it would leave and end if nothing more came."""
-        return list(self._play({m: q.copy() for m, q in self.queues.items()}, now_us))
+        return self._play({model: queue.copy() for model, queue in self.queues.items()}, now_us)
 
     def leg_ended(self, flight: Flight, now_us: float) -> None:
         """The stage of a batch that ran has ended."""
@@ -212,10 +205,13 @@ class Desk(Generic[R]):
 
     def next_event_us(self, now_us: float) -> float:
         """When `departures` must be asked again, if nothing arrives or ends before; ∞ if only then."""
+        return self._next_leave_us(self.queues, now_us)
+
+    def _next_leave_us(self, queues: Mapping[str, BatchQueue[R]], now_us: float) -> float:
         return min(
             (
                 queue.next_event_us(instance.service_us, after_us=now_us)
-                for model, queue in self.queues.items()
+                for model, queue in queues.items()
                 if len(queue)
                 for instance in self.lines[model].instances
             ),
@@ -230,31 +226,42 @@ class Desk(Generic[R]):
             if departure.flight.end_us > entry.deadline_us
         }
 
-    def _play(
-        self, queues: Mapping[str, BatchQueue[R]], now_us: float, until_us: float = math.inf
-    ) -> Iterator[Departure[R]]:
-        """Put the requests of `queues`, which are used up, on instances; those that may leave by `until_us`."""
-        lanes = self.lanes.copy()
-        if math.isfinite(until_us) and not self._any_open(queues, lanes):
-            return
-        while best := self._next(queues, lanes, now_us):
-            if best.leaves_us > until_us:
-                return
-            queues[best.model].take(best.batch)
-            lanes.add(best.flight.copy())
-            yield best
-            now_us = best.leaves_us  # who is left out then can no longer leave before
-            if math.isfinite(until_us) and not self._any_open(queues, lanes):
-                return
+    def _play(self, queues: Mapping[str, BatchQueue[R]], now_us: float) -> list[Departure[R]]:
+        """Send all of `queues`, as time goes on."""
+        lanes, sent = self.lanes.copy(), []
+        while True:
+            sent += self._decide(queues, lanes, now_us)
+            if not any(map(len, queues.values())):
+                return sent
+            now_us = min(max(now_us, lanes.next_end_us), self._next_leave_us(queues, now_us))
+            lanes.end_until(now_us)
+
+    def _decide(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes, now_us: float) -> list[Departure[R]]:
+        """Move what goes now from the queues to the lanes."""
+        sent: list[Departure[R]] = []
+        if not self._any_open(queues, lanes):
+            return sent
+        choosing, chosen = {model: queue.copy() for model, queue in queues.items()}, lanes.copy()
+        while best := self._next(choosing, chosen, now_us):
+            choosing[best.model].take(best.batch)
+            chosen.add(best.flight.copy())
+            if best.goes:
+                queues[best.model].take(best.batch)
+                lanes.add(best.flight)
+                sent.append(best)
+            if not self._any_open(choosing, chosen):
+                break
+        return sent
 
     def _next(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes, now_us: float) -> Departure[R] | None:
-        """Of all models and priorities the batch that may leave first; of those at once, the most urgent."""
+        """Of all models and priorities the most urgent batch that may leave now."""
         found = [
             self._best(model, queue, priority, lanes, now_us)
             for model, queue in queues.items()
             for priority in queue.priorities
         ]
-        return min(found, key=lambda d: (d.leaves_us, d.batch.urgency_us), default=None)
+        due = [departure for departure in found if departure.leaves_us <= now_us]
+        return min(due, key=lambda departure: departure.batch.urgency_us, default=None)
 
     def _any_open(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes) -> bool:
         return any(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,22 +20,37 @@ class Leg:
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """A batch on an instance: the legs it still has before it, the first of which runs or is next to run."""
+    """A batch on an instance.
+
+    Attributes
+    ----------
+    instance : ServedInstance
+    priority : int
+    legs : list of Leg
+        Those still before it; the first of them runs or is next to run.
+    end_us : float
+        Predicted end of the batch; when it ended, once it has.
+    in_first : bool
+        Whether it is in its first stage, where it keeps the next batch of its instance waiting.
+    """
 
     instance: ServedInstance
     priority: int
     legs: list[Leg]
+    end_us: float
     in_first: bool = True
-
-    @property
-    def end_us(self) -> float:
-        """Predicted end of the batch."""
-        return self.legs[-1].end_us
 
     def copy(self) -> Flight:
         """A flight that goes its own way."""
         legs = [Leg(leg.cores, leg.start_us, leg.end_us) for leg in self.legs]
-        return Flight(self.instance, self.priority, legs, self.in_first)
+        return Flight(self.instance, self.priority, legs, self.end_us, self.in_first)
+
+    def delay(self, from_leg: int, by_us: float) -> None:
+        """Shift a leg and those that follow."""
+        for leg in self.legs[from_leg:]:
+            leg.start_us += by_us
+            leg.end_us += by_us
+        self.end_us += by_us
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ class Lanes:
                 goes = goes and not self._taken(priority) & set(cores) and _fit(above, cores, length_us, at_us) <= at_us
             ready_us = start_us + length_us
             legs.append(Leg(cores, start_us, ready_us))
-        return Offer(Flight(instance, priority, legs), goes)
+        return Offer(Flight(instance, priority, legs, ready_us), goes)
 
     def is_open(self, instance: ServedInstance, priority: int) -> bool:
         """Whether some batch of that priority would go to an instance at once."""
@@ -100,14 +116,22 @@ class Lanes:
 
     def leg_ended(self, flight: Flight, now_us: float) -> None:
         """The running leg of a batch ended; those that follow shift with it. After the last, the batch is forgotten."""
-        late_us = now_us - flight.legs[0].end_us
+        flight.delay(0, now_us - flight.legs[0].end_us)
         del flight.legs[0]
         flight.in_first = False
-        for leg in flight.legs:
-            leg.start_us += late_us
-            leg.end_us += late_us
         if not flight.legs:
             self.remove(flight)
+
+    @property
+    def next_end_us(self) -> float:
+        """When by prediction the first of the running legs ends; in the past where one is overdue."""
+        return min((flight.legs[0].end_us for flight in self.flights), default=math.inf)
+
+    def end_until(self, now_us: float) -> None:
+        """Let every leg end that by prediction has ended by now; one that is overdue ends now."""
+        while self.next_end_us <= now_us:
+            flight = min(self.flights, key=lambda f: f.legs[0].end_us)
+            self.leg_ended(flight, now_us)
 
     def remove(self, flight: Flight) -> None:
         """Forget a batch, ended or failed; nothing happens where it is forgotten already."""
@@ -147,10 +171,7 @@ def _fit(legs: Sequence[Leg], cores: tuple[int, ...], length_us: float, ready_us
 
 def _delay(passed: Flight, leg: Leg) -> None:
     """Shift the legs of a batch that have not begun, from the first that `leg` comes before on a core of both."""
-    length_us = leg.end_us - leg.start_us
     for k, other in enumerate(passed.legs):
         if set(other.cores) & set(leg.cores) and other.end_us > leg.start_us and other.start_us >= leg.start_us:
-            for later in passed.legs[k:]:
-                later.start_us += length_us
-                later.end_us += length_us
+            passed.delay(k, leg.end_us - leg.start_us)
             return
