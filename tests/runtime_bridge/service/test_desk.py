@@ -66,7 +66,7 @@ def test_every_accepted_request_ends_once(data: st.DataObject, admission: bool) 
 @settings(deadline=None)
 @given(st.data())
 def test_accepted_requests_keep_their_deadlines_however_many_ask(data: st.DataObject) -> None:
-    lines = data.draw(services(one_core_each=True))
+    lines = data.draw(services())
     asks = data.draw(loads(list(lines)))
     outcome = serve(Desk(lines), asks, cores=(0, 1))
     for request, end_us in outcome.end_us.items():
@@ -76,7 +76,7 @@ def test_accepted_requests_keep_their_deadlines_however_many_ask(data: st.DataOb
 @settings(deadline=None)
 @given(st.data())
 def test_the_highest_priority_keeps_its_deadlines_whatever_lower_ones_ask(data: st.DataObject) -> None:
-    lines = data.draw(services(one_core_each=True))
+    lines = data.draw(services())
     asks = data.draw(loads(list(lines), priorities=2))
     outcome = serve(Desk(lines), asks, cores=(0, 1))
     for request, end_us in outcome.end_us.items():
