@@ -131,16 +131,18 @@ class BatchRun:
 
     @property
     def steps(self) -> Sequence[Step]:
-        """The stages, each on the cores that it was given: what was predicted is what is done."""
+        """The stages one after another, also where the graph would let two run at once, as was predicted.
+
+        Each has the cores that it was given first among those that it may use. It takes those if they are free, and
+        the system may still move a single thread among all out of the way of other processes.
+        """
         return self._steps
 
     @cached_property
     def _steps(self) -> tuple[Step, ...]:
-        planned = self.pipeline.steps
-        # Batches of one instance go through their stages in order, also where the graph would let two run at once.
         return tuple(
-            Step(step.threads, cores, (k - 1,) if k else ())
-            for k, (step, cores) in enumerate(zip(planned, self.cores, strict=True))
+            Step(step.threads, (*cores, *(core for core in step.cores if core not in cores)), (k - 1,) if k else ())
+            for k, (step, cores) in enumerate(zip(self.pipeline.steps, self.cores, strict=True))
         )
 
     def check(self, feeds: Tensors) -> None:

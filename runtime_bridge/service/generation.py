@@ -54,6 +54,13 @@ class Generation:
             for model, instances in self.instances.items()
         }
 
+    def keep_pace_of(self, other: Generation) -> None:
+        """Begin at the pace that another plan's instances of each model have come to, the slowest of them."""
+        for model, instances in self.instances.items():
+            pace = max(planned.served.pace for planned in other.instances[model])
+            for planned in instances:
+                planned.served.pace = pace
+
     def pipeline(self, model: str, number: int, size: int) -> tuple[int, Pipeline]:
         """The smallest that holds a batch, with the samples it takes."""
         opened = self.instances[model][number].open_size(size)

@@ -90,7 +90,7 @@ class Lanes:
         legs: list[Leg] = []
         goes = not waits_for
         for stage in instance.stages:
-            length_us = stage.service_us[size - 1]
+            length_us = stage.service_us[size - 1] * instance.pace
             start_us, cores = self._place(stage, length_us, priority, ready_us, self._taken(priority))
             if not legs:
                 above = [leg for f in self.flights if f.priority >= priority for leg in f.legs]

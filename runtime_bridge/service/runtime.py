@@ -192,6 +192,7 @@ class ServiceRuntime:
         with self._apply_lock:
             began = now_us()
             prepared = self._prepare(plan, self._generation.version + 1)
+            prepared.keep_pace_of(self._generation)
             took_s = (now_us() - began) / 1e6
             with self._lock:
                 desk = self._desk_of(prepared, self._desk.lanes)
@@ -290,6 +291,9 @@ class ServiceRuntime:
         with self._idle:
             generation.in_flight -= 1
             self._accepted -= departure.batch.size
+            if self.settings.adapt and not failed:
+                record = departure.batch.requests[0].record
+                departure.flight.instance.observe(departure.batch.size, record.service_us)
             if failed:
                 self._desk.failed(departure.flight)
                 following = self._departures(now_us())

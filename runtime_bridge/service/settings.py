@@ -18,7 +18,9 @@ class ServiceSettings:
     capacity : int
         Most requests of one model that wait; more are refused in any case.
     time_factor : float
-        Predicted times are multiplied by it: room for what the costs do not know, such as other processes.
+        Predicted times are multiplied by it: room for what the costs do not know.
+    adapt : bool
+        Whether predictions follow what batches really take; see `ServedInstance.observe`.
     patience_us : float
         How long a request lets all of higher priority pass, microseconds; see `urgency_us`.
     """
@@ -26,4 +28,5 @@ class ServiceSettings:
     admission: bool = True
     capacity: int = 256
     time_factor: float = 1.1
+    adapt: bool = True
     patience_us: float = PATIENCE_US
