@@ -7,7 +7,6 @@ knows no clock and no threads: whoever drives it says what time it is.
 from __future__ import annotations
 
 import bisect
-import copy
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -186,9 +185,14 @@ class BatchQueue(Generic[R]):
         """Of the requests that wait, the highest first."""
         return tuple(sorted(self._classes, reverse=True))
 
+    def head_urgency_us(self, priority: int) -> float:
+        """Of the most urgent request of a priority that waits."""
+        return self._classes[priority][0].urgency_us
+
     def copy(self) -> BatchQueue[R]:
         """A queue with the same requests that goes its own way, to play the future on."""
-        other = copy.copy(self)
+        other = object.__new__(BatchQueue)
+        other.__dict__.update(self.__dict__)
         other._classes = {priority: entries.copy() for priority, entries in self._classes.items()}
         return other
 

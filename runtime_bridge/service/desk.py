@@ -241,27 +241,34 @@ class Desk(Generic[R]):
         sent: list[Departure[R]] = []
         if not self._any_open(queues, lanes):
             return sent
-        choosing, chosen = {model: queue.copy() for model, queue in queues.items()}, lanes.copy()
+        # Copies, with those that chose and must wait put where they will go, only once there is one.
+        choosing, chosen = queues, lanes
         while best := self._next(choosing, chosen, now_us):
-            choosing[best.model].take(best.batch)
-            chosen.add(best.flight.copy())
             if best.goes:
                 queues[best.model].take(best.batch)
                 lanes.add(best.flight)
                 sent.append(best)
+            elif choosing is queues:
+                choosing, chosen = {model: queue.copy() for model, queue in queues.items()}, lanes.copy()
+            if choosing is not queues:
+                choosing[best.model].take(best.batch)
+                chosen.add(best.flight.copy())
             if not self._any_open(choosing, chosen):
                 break
         return sent
 
     def _next(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes, now_us: float) -> Departure[R] | None:
         """Of all models and priorities the most urgent batch that may leave now."""
-        found = [
-            self._best(model, queue, priority, lanes, now_us)
+        heads = [
+            (queue.head_urgency_us(priority), model, priority)
             for model, queue in queues.items()
             for priority in queue.priorities
         ]
-        due = [departure for departure in found if departure.leaves_us <= now_us]
-        return min(due, key=lambda departure: departure.batch.urgency_us, default=None)
+        for _, model, priority in sorted(heads):
+            best = self._best(model, queues[model], priority, lanes, now_us)
+            if best.leaves_us <= now_us:
+                return best
+        return None
 
     def _any_open(self, queues: Mapping[str, BatchQueue[R]], lanes: Lanes) -> bool:
         return any(

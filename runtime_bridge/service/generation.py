@@ -59,7 +59,7 @@ class Generation:
         for model, instances in self.instances.items():
             pace = max(planned.served.pace for planned in other.instances[model])
             for planned in instances:
-                planned.served.pace = pace
+                planned.served.keep_pace(pace)
 
     def pipeline(self, model: str, number: int, size: int) -> tuple[int, Pipeline]:
         """The smallest that holds a batch, with the samples it takes."""

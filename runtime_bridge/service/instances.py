@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -60,6 +59,8 @@ class ServedInstance:
         One after another, over the same batch sizes.
     pace : float
         By what the predicted times are multiplied at present; see `observe`.
+    service_us : tuple of float
+        Predicted time of batches of 1, 2, … on its own, at the present pace; as many as it takes.
     """
 
     model: str
@@ -67,14 +68,16 @@ class ServedInstance:
     stages: tuple[Stage, ...]
     pace: float = 1.0
 
-    @property
-    def service_us(self) -> tuple[float, ...]:
-        """Predicted time of batches of 1, 2, … on its own, at the present pace; as many as it takes."""
-        return tuple([us * self.pace for us in self._alone_us])
+    service_us: tuple[float, ...] = field(init=False)
 
-    @cached_property
-    def _alone_us(self) -> tuple[float, ...]:
-        return tuple(map(sum, zip(*(stage.service_us for stage in self.stages), strict=True)))
+    def __post_init__(self) -> None:
+        self._alone_us = tuple(map(sum, zip(*(stage.service_us for stage in self.stages), strict=True)))
+        self.keep_pace(self.pace)
+
+    def keep_pace(self, pace: float) -> None:
+        """Predict at that pace from now on."""
+        self.pace = pace
+        self.service_us = tuple([us * pace for us in self._alone_us])
 
     def observe(self, size: int, took_us: float) -> None:
         """Follow what batches really take: `pace` seeks the ratio to the prediction that one in ten exceeds.
@@ -85,7 +88,7 @@ class ServedInstance:
         """
         slower = took_us > self._alone_us[size - 1] * self.pace
         step = _PACE_STEP * (_PACE_SHARE if slower else _PACE_SHARE - 1.0)
-        self.pace = min(max(self.pace * math.exp(step), _SLOWEST_PACE**-1), _SLOWEST_PACE)
+        self.keep_pace(min(max(self.pace * math.exp(step), 1.0 / _SLOWEST_PACE), _SLOWEST_PACE))
 
 
 @dataclass(frozen=True)

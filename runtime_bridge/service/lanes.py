@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .instances import ServedInstance, Stage
+from .instances import ServedInstance
 
 
 @dataclass(slots=True)
@@ -85,16 +85,30 @@ class Lanes:
         It takes gaps between what is planned only where it fits in, so that by prediction it delays nothing of its own
         priority or above.
         """
-        waits_for = [f for f in self.flights if f.instance is instance and f.in_first and f.priority >= priority]
-        ready_us = max([at_us, *(f.legs[0].end_us for f in waits_for)])
+        above = [f for f in self.flights if f.priority >= priority]
+        taken = {core for f in above for core in f.legs[0].cores}
+        blocking = [leg for f in above for leg in f.legs]
+        ready_us, goes = at_us, True
+        for f in above:
+            if f.instance is instance and f.in_first:
+                goes, ready_us = False, max(ready_us, f.legs[0].end_us)
         legs: list[Leg] = []
-        goes = not waits_for
         for stage in instance.stages:
             length_us = stage.service_us[size - 1] * instance.pace
-            start_us, cores = self._place(stage, length_us, priority, ready_us, self._taken(priority))
-            if not legs:
-                above = [leg for f in self.flights if f.priority >= priority for leg in f.legs]
-                goes = goes and not self._taken(priority) & set(cores) and _fit(above, cores, length_us, at_us) <= at_us
+            in_way = blocking
+            if len(above) < len(self.flights):
+                # What is of lower priority and has begun by then ends its segment first; the rest of it is passed.
+                lower = (f for f in self.flights if f.priority < priority)
+                in_way = blocking + [leg for f in lower for leg in f.legs if leg.start_us <= ready_us < leg.end_us]
+            if stage.threads > 1:  # a gang is bound to as many cores as it has threads
+                start_us, cores = _fit(in_way, stage.cores, length_us, ready_us), stage.cores
+            else:
+                # Where two are predicted to be free at once, one that is not overdue goes first.
+                start_us, _, core = min((_fit(in_way, (c,), length_us, ready_us), c in taken, c) for c in stage.cores)
+                cores = (core,)
+            if not legs and goes:
+                passing_us = start_us if in_way is blocking else _fit(blocking, cores, length_us, at_us)
+                goes = passing_us <= at_us and taken.isdisjoint(cores)
             ready_us = start_us + length_us
             legs.append(Leg(cores, start_us, ready_us))
         return Offer(Flight(instance, priority, legs, ready_us), goes)
@@ -142,27 +156,14 @@ class Lanes:
         """Cores that a batch of that priority finds taken, whatever the predictions say."""
         return {core for f in self.flights if f.priority >= priority for core in f.legs[0].cores}
 
-    def _place(
-        self, stage: Stage, length_us: float, priority: int, ready_us: float, taken: set[int]
-    ) -> tuple[float, tuple[int, ...]]:
-        # What is of lower priority and has begun by then ends its segment first; the rest of it is passed.
-        legs = [
-            leg
-            for f in self.flights
-            for leg in f.legs
-            if f.priority >= priority or leg.start_us <= ready_us < leg.end_us
-        ]
-        if stage.threads > 1:  # a gang is bound to as many cores as it has threads
-            return _fit(legs, stage.cores, length_us, ready_us), stage.cores
-        # Where two are predicted to be free at once, one that is not overdue goes first.
-        start_us, _, core = min((_fit(legs, (c,), length_us, ready_us), c in taken, c) for c in stage.cores)
-        return start_us, (core,)
-
 
 def _fit(legs: Sequence[Leg], cores: tuple[int, ...], length_us: float, ready_us: float) -> float:
     """Earliest instant from `ready_us` on at which all of the cores are free for that long."""
     start_us = ready_us
-    for leg in sorted((leg for leg in legs if set(leg.cores) & set(cores)), key=lambda leg: leg.start_us):
+    met = [leg for leg in legs if leg.end_us > ready_us and any(core in cores for core in leg.cores)]
+    if len(met) > 1:
+        met.sort(key=lambda leg: leg.start_us)
+    for leg in met:
         if leg.start_us >= start_us + length_us:
             break
         start_us = max(start_us, leg.end_us)
