@@ -42,7 +42,7 @@ class _Boxes:
         largest = np.where(tables.there[..., None], tables.use, 0.0).max(axis=1).sum(axis=0)
         self.upper = np.minimum(tables.highest, (tables.background + largest) * (1 + 1e-9))
 
-    def bound(self, low: Floats, high: Floats, below: float, stop: Stop) -> Relaxed | None:
+    def bound(self, low: Floats, high: Floats, below: float, stop: Stop) -> Relaxed:
         """Least cost at the lower corner of what fits under the upper one, where that is less than `below`."""
         tables = self.tables
         n, width = tables.there.shape
@@ -75,9 +75,9 @@ def search_boxes(method: str, problem: OperatingPointProblem, relax: Relaxation,
     boxes, number = _Boxes(problem, relax), count()
     best = greedy_choice(problem)
     value = np.inf if best is None else float(problem.tables.objectives(np.array([best]))[0])
-    root = boxes.bound(boxes.lower, boxes.upper, np.inf, stop)
-    if root is None:
-        return PointsSolution("timeout", method) if best is None else solution_of(method, problem, best)
+    root = boxes.bound(boxes.lower, boxes.upper, value, stop)
+    if not root.finished:
+        return _stopped(method, problem, best, root.bound)
     heap = []
     if root.choice is not None:
         heap.append((root.bound, next(number), boxes.lower, boxes.upper, root.choice))
@@ -98,7 +98,7 @@ def search_boxes(method: str, problem: OperatingPointProblem, relax: Relaxation,
         below_high[column], above_low[column] = np.nextafter(level, -np.inf), level
         for lower, upper in ((low, below_high), (above_low, high)):
             relaxed = boxes.bound(lower, upper, value, stop)
-            if relaxed is None or stop():
+            if not relaxed.finished or stop():
                 return _stopped(method, problem, best, bound)
             if relaxed.choice is not None:
                 heapq.heappush(heap, (max(bound, relaxed.bound), next(number), lower, upper, relaxed.choice))

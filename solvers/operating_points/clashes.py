@@ -40,7 +40,7 @@ def _possible(problem: OperatingPointProblem, limits: list[int], stop: Stop) -> 
     found = cheapest(
         Knapsack(free, tables.use[..., limits], tables.background[limits], tables.highest[limits]), np.inf, stop
     )
-    return None if found is None else found.choice is not None
+    return (found.choice is not None) if found.finished else None
 
 
 def _least(problem: OperatingPointProblem, d: int) -> float:

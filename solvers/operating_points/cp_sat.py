@@ -37,13 +37,13 @@ class CpSat:
     def solve(self, problem: OperatingPointProblem, stop: Stop, seed: int) -> PointsSolution:
         """Search until proven or stopped; a stopped search has a proven gap."""
 
-        def relax(knapsack: Knapsack, below: float, stop: Stop) -> Relaxed | None:
+        def relax(knapsack: Knapsack, below: float, stop: Stop) -> Relaxed:
             return _cheapest(knapsack, below, stop, seed)
 
         return search_boxes(self.name, problem, relax, stop)
 
 
-def _cheapest(knapsack: Knapsack, below: float, stop: Stop, seed: int) -> Relaxed | None:
+def _cheapest(knapsack: Knapsack, below: float, stop: Stop, seed: int) -> Relaxed:
     from ortools.sat.python import cp_model
 
     possible = np.isfinite(knapsack.cost)
@@ -72,7 +72,8 @@ def _cheapest(knapsack: Knapsack, below: float, stop: Stop, seed: int) -> Relaxe
         if status == "INFEASIBLE":
             return Relaxed(below, None)
         if status != "OPTIMAL":
-            return None
+            known = solver.best_objective_bound / scale if status == "FEASIBLE" else 0.0
+            return Relaxed(known, None, finished=False)
         choice = tuple(
             next(j for j in map(int, np.flatnonzero(row)) if solver.boolean_value(taken[i, j]))
             for i, row in enumerate(possible)

@@ -12,13 +12,15 @@ from .outcome import solution_of
 from .solution import PointsSolution
 
 Ints = NDArray[np.int64]
+_MOST_PAIRS = 6_000
+"""Pairs of changes that are scored at once; more would take too long between two requests."""
 
 
 class Greedy:
-    """Upgrades by efficiency from the leanest points, then single changes until none helps.
+    """Upgrades by efficiency from the leanest points, then changes of one model or two until none helps.
 
     The result is never worse than the points in force, where these keep every limit, and no change of a single model
-    betters it.
+    betters it; of two models neither, where there are few enough pairs of changes to look at each.
     """
 
     name = "greedy"
@@ -50,12 +52,31 @@ def greedy_choice(problem: OperatingPointProblem) -> tuple[int, ...] | None:
         choice, value = _descended(problem, choice, steps)
         if value < least:
             best, least = choice, value
+    pairs = _pairs(steps)
+    while best is not None and len(pairs) <= _MOST_PAIRS:
+        others = np.tile(best, (len(pairs), 1))
+        for side in (0, 1):
+            others[np.arange(len(pairs)), steps[pairs[:, side], 0]] = steps[pairs[:, side], 1]
+        values = tables.objectives(others)
+        k = int(np.argmin(values))
+        if not values[k] < least:
+            break
+        best, least = _descended(problem, others[k], steps)
     return None if best is None else tuple(int(j) for j in best)
 
 
 def _steps(there: NDArray[np.bool_]) -> Ints:
     """All (model, point) pairs, shape (S, 2)."""
     return np.argwhere(there)
+
+
+def _pairs(steps: Ints) -> Ints:
+    """Pairs of steps of two models, as indices, shape (·, 2); none where they are too many."""
+    if len(steps) ** 2 > 2 * _MOST_PAIRS:
+        return np.empty((_MOST_PAIRS + 1, 2), dtype=np.int64)
+    first, second = np.triu_indices(len(steps), 1)
+    apart = steps[first, 0] != steps[second, 0]
+    return np.column_stack([first[apart], second[apart]])
 
 
 def _neighbours(choice: Ints, steps: Ints) -> Ints:
