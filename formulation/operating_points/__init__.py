@@ -9,3 +9,11 @@ from .point import ProcessorUse as ProcessorUse
 from .problem import OperatingPointProblem as OperatingPointProblem
 from .problem import PointsObjective as PointsObjective
 from .problem import SharedProcessor as SharedProcessor
+from .metrics import ModelRun as ModelRun
+from .metrics import PolicyRun as PolicyRun
+from .policy import Loaded as Loaded
+from .policy import Policy as Policy
+from .policy import Sight as Sight
+from .simulate import simulate_policy as simulate_policy
+from .world import Phase as Phase
+from .world import World as World

@@ -48,7 +48,7 @@ class PointsEvaluation:
     response_us, miss_ratio : float
         Weighted means without switches.
     utilisation : mapping of str to float
-        Of each processor, background included.
+        Of each processor, as a share of what background leaves of it.
     memory_bytes : mapping of str to float
         Of each limited memory.
     violations : tuple of str
@@ -74,10 +74,11 @@ def evaluate_points(problem: OperatingPointProblem, choice: Sequence[int]) -> Po
 
     Notes
     -----
-    With busy time b, cores c, sensitivity s of a request on processor p, ρ the share of the processor's core time that
-    others ask for, background included, and P the pressure of the other models (each times the share of time it runs):
+    With busy time b (beside the background: `SharedProcessor.stretch`), cores c, sensitivity s of a request on processor
+    p, ρ the share that other models ask for of the cores that background leaves (`SharedProcessor.cores_left`), and P
+    the pressure of the other models (each times the share of time it runs):
 
-        execution = other + Σ_p b (1 + s P) (1 + ρ^(√(2(m+1)) − 1) / (m (1 − ρ))),   m = cores of p / c
+        execution = other + Σ_p b (1 + s P) (1 + ρ^(√(2(m+1)) − 1) / (m (1 − ρ))),   m = cores left of p / c, 1 or more
         response  = execution + λ execution² / (2 (1 − λ execution))
 
     The first factor is that of `co_run_slowdowns`; the second is the mean response of m servers over their service time

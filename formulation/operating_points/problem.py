@@ -25,12 +25,26 @@ class SharedProcessor:
     name : str
     cores : int
     background_cores : float
-        Cores' worth of its time that others take on average.
+        Threads of others that run there all the time; they get the same share of a core as ours.
+    slowdown : float
+        How much longer everything takes than was measured, for instance by thermal throttling; above 0.
     """
 
     name: str
     cores: int = 1
     background_cores: float = 0.0
+    slowdown: float = 1.0
+
+    def cores_left(self, cores: int) -> float:
+        """Cores' worth that requests of a width get beside the background when there are always some.
+
+        What the background leaves idle, or a fair share by threads where that is more.
+        """
+        return max(self.cores - self.background_cores, self.cores * cores / (cores + self.background_cores))
+
+    def stretch(self, cores: int) -> float:
+        """Time of a request that holds so many cores, alone beside the background, over that on an idle device."""
+        return self.slowdown * max(1.0, (cores + self.background_cores) / self.cores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +59,7 @@ class OperatingPointProblem:
         What all models together may take of each memory; a memory that is not named here has no limit.
     objective : {'response', 'misses'}
     max_utilisation : float
-        Largest share of each processor's time that requests and background may ask for, in (0, 1).
+        Largest share of each processor's time that requests may ask for of what background leaves, in (0, 1).
     reload_bytes_per_us : float
         How fast a point's bytes are read when it is made ready.
     horizon_us : float
@@ -96,10 +110,13 @@ class OperatingPointProblem:
 
     def _check_processors(self) -> None:
         names = [processor.name for processor in self.processors]
-        if len(set(names)) < len(names) or any(p.cores < 1 or not p.background_cores >= 0 for p in self.processors):
+        if len(set(names)) < len(names) or any(
+            p.cores < 1 or not (math.isfinite(p.background_cores) and p.background_cores >= 0 and p.slowdown > 0)
+            for p in self.processors
+        ):
             raise PlatformError(
                 "processors",
-                expected="each once, with one core or more and a background of 0 or more",
+                expected="each once, with one core or more, a background of 0 or more and a slowdown above 0",
                 got=capped(f"{p.name} ({p.cores} cores, background {p.background_cores:g})" for p in self.processors),
                 remedy="Correct the processors.",
             )

@@ -26,12 +26,13 @@ class PointTables:
     other_us : ndarray, shape (n, J)
         Latency that is not spent on processors.
     busy_us, sensitivity, servers : ndarray, shape (n, J, P)
-        `servers`: how many requests of that width a processor takes at once, cores over cores held; may be broken.
+        `busy_us` beside the background. `servers`: how many requests of that width a processor takes at once, the cores
+        that the background leaves over cores held, 1 or more; may be broken.
     use : ndarray, shape (n, J, D)
-        What adds up over models, D = 2 P + M columns: share of each processor's core time; share of time on each
+        What adds up over models, D = 2 P + M columns: share of the core time that background leaves on each processor; share of time on each
         processor times pressure; bytes of each limited memory.
-    background, highest : ndarray, shape (D,)
-        Of each column: what others take, and the limit (∞ for pressure).
+    highest : ndarray, shape (D,)
+        Limit of each column (∞ for pressure).
     switch_us : ndarray, shape (n, J)
         Time to make a point ready; 0 for the one in force.
     factor : ndarray, shape (n,)
@@ -49,7 +50,6 @@ class PointTables:
     sensitivity: Floats
     servers: Floats
     use: Floats
-    background: Floats
     highest: Floats
     switch_us: Floats
     factor: Floats
@@ -78,17 +78,16 @@ class PointTables:
                 use[i, j] = 0.0
                 for u in point.uses:
                     k = at[u.processor]
-                    busy[i, j, k], sensitivity[i, j, k] = u.busy_us, u.sensitivity
-                    servers[i, j, k] = processors[k].cores / u.cores
-                    share = model.rate_hz * u.busy_us / 1e6
-                    use[i, j, k] = share * u.cores / processors[k].cores
-                    use[i, j, p + k] = min(1.0, share) * u.pressure
+                    busy[i, j, k] = u.busy_us * processors[k].stretch(u.cores)
+                    sensitivity[i, j, k] = u.sensitivity
+                    left = processors[k].cores_left(u.cores)
+                    servers[i, j, k] = max(1.0, left / u.cores)
+                    use[i, j, k] = model.rate_hz * u.busy_us * processors[k].slowdown / 1e6 * u.cores / left
+                    use[i, j, p + k] = min(1.0, model.rate_hz * busy[i, j, k] / 1e6) * u.pressure
                 use[i, j, 2 * p :] = [point.memory_bytes.get(memory, 0.0) for memory in memories]
                 if model.current is not None and model.current != j:
                     switch[i, j] = point.recompile_us + point.reload_bytes / problem.reload_bytes_per_us
         demand = np.array([model.weight * model.rate_hz for model in models])
-        background = np.zeros(use.shape[2])
-        background[:p] = [processor.background_cores / processor.cores for processor in processors]
         limits = np.concatenate(
             [np.full(p, problem.max_utilisation), np.full(p, np.inf), [*problem.memory_limit_bytes.values()]]
         )
@@ -99,7 +98,6 @@ class PointTables:
             sensitivity,
             servers,
             use,
-            background,
             limits.astype(np.float64),
             switch,
             demand / demand.sum(),
@@ -117,11 +115,11 @@ class PointTables:
         return len(self.processors)
 
     def levels(self, choices: Ints) -> Floats:
-        """Use of every column by some choices, background included: shape (B, n) to (B, D).
+        """Use of every column by some choices: shape (B, n) to (B, D).
 
         Models are added in their order, so that every caller gets the same sums, bit by bit.
         """
-        level = np.tile(self.background, (len(choices), 1))
+        level = np.zeros((len(choices), self.use.shape[2]))
         for i in range(choices.shape[1]):
             level = level + self.use[i, choices[:, i]]
         return level

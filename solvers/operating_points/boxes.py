@@ -37,10 +37,10 @@ class _Boxes:
         self.n_levels = 2 * tables.n_processors
         least = np.where(tables.there[..., None], tables.use, np.inf).min(axis=1)
         # Level of each point beside the leanest points of all others.
-        self.reached = tables.background + tables.use + (least.sum(axis=0) - least)[:, None, :]
-        self.lower = tables.background + least.sum(axis=0)
+        self.reached = tables.use + (least.sum(axis=0) - least)[:, None, :]
+        self.lower = least.sum(axis=0)
         largest = np.where(tables.there[..., None], tables.use, 0.0).max(axis=1).sum(axis=0)
-        self.upper = np.minimum(tables.highest, (tables.background + largest) * (1 + 1e-9))
+        self.upper = np.minimum(tables.highest, largest * (1 + 1e-9))
 
     def bound(self, low: Floats, high: Floats, below: float, stop: Stop) -> Relaxed:
         """Least cost at the lower corner of what fits under the upper one, where that is less than `below`."""
@@ -50,7 +50,7 @@ class _Boxes:
         level = np.where(tables.there[..., None], np.maximum(low, self.reached), 0.0)
         cost = np.where(tables.there, tables.costs(level, i, j), np.inf)
         fits = np.all(self.reached <= high * (1 + _CLOSE), axis=2)
-        knapsack = Knapsack(np.where(fits, cost, np.inf), tables.use, tables.background, high)
+        knapsack = Knapsack(np.where(fits, cost, np.inf), tables.use, high)
         return self._relax(knapsack, below, stop)
 
     def split_at(self, choice: tuple[int, ...], low: Floats) -> tuple[int, float] | None:

@@ -38,14 +38,14 @@ def _possible(problem: OperatingPointProblem, limits: list[int], stop: Stop) -> 
     tables = problem.tables
     free = np.where(tables.there, 0.0, np.inf)
     found = cheapest(
-        Knapsack(free, tables.use[..., limits], tables.background[limits], tables.highest[limits]), np.inf, stop
+        Knapsack(free, tables.use[..., limits], tables.highest[limits]), np.inf, stop
     )
     return (found.choice is not None) if found.finished else None
 
 
 def _least(problem: OperatingPointProblem, d: int) -> float:
     tables = problem.tables
-    return float(tables.background[d] + np.where(tables.there, tables.use[..., d], np.inf).min(axis=1).sum())
+    return float(np.where(tables.there, tables.use[..., d], np.inf).min(axis=1).sum())
 
 
 def _named(problem: OperatingPointProblem, d: int) -> str:
@@ -62,8 +62,8 @@ def _alone(problem: OperatingPointProblem, d: int) -> str:
     limit, least = problem.tables.highest[d], _least(problem, d)
     shown = f"{_named(problem, d)}: the limit of {_figure(problem, d, limit)} is below the"
     if d < problem.tables.n_processors:
-        busy = problem.processors[d].background_cores / problem.processors[d].cores
-        others = f", of which others take {busy:.3g}" if busy else ""
+        busy = problem.processors[d].background_cores
+        others = f" beside {busy:.3g} threads of others" if busy else ""
         return f"{shown} least possible use of {_figure(problem, d, least)}{others}"
     names = [model.model for model in problem.models]
     which = f"smallest point of {names[0]}" if len(names) == 1 else f"smallest points of {capped(names)} together"

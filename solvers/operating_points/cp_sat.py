@@ -54,11 +54,9 @@ def _cheapest(knapsack: Knapsack, below: float, stop: Stop, seed: int) -> Relaxe
     for i in range(len(possible)):
         model.add_exactly_one(taken[i, int(j)] for j in np.flatnonzero(possible[i]))
     for d in knapsack.binding():
-        room = knapsack.capacity[d] - knapsack.filled[d]
-        if room < 0:
-            return Relaxed(np.inf, None)
+        room = knapsack.capacity[d]
         # Where there is no room at all, only what takes nothing fits, at any scale.
-        scale = _STEPS / (knapsack.capacity[d] or 1.0)
+        scale = _STEPS / (room or 1.0)
         amounts = {at: int(knapsack.use[(*at, d)] * scale) for at in taken}
         model.add(sum(amounts[at] * x for at, x in taken.items()) <= int(np.ceil(room * scale)) + 1)
     largest = float(np.where(possible, knapsack.cost, 0.0).max(axis=1).sum()) or 1.0
@@ -81,7 +79,7 @@ def _cheapest(knapsack: Knapsack, below: float, stop: Stop, seed: int) -> Relaxe
         bound = solver.best_objective_bound / scale
         if bound >= below:
             return Relaxed(below, None)
-        level = knapsack.filled
+        level = np.zeros(len(knapsack.capacity))
         for i, j in enumerate(choice):
             level = level + knapsack.use[i, j]
         if np.all(level <= knapsack.capacity):

@@ -46,19 +46,17 @@ class Knapsack:
     cost : ndarray, shape (n, J)
         ∞ for what is not possible.
     use : ndarray, shape (n, J, D)
-    filled, capacity : ndarray, shape (D,)
-        What is taken beforehand, and the most that may be taken in all.
+    capacity : ndarray, shape (D,)
     """
 
     cost: NDArray[np.float64]
     use: NDArray[np.float64]
-    filled: NDArray[np.float64]
     capacity: NDArray[np.float64]
 
     def binding(self) -> NDArray[np.int64]:
         """Columns whose capacity some choice exceeds."""
         largest = np.where(np.isfinite(self.cost)[..., None], self.use, 0.0).max(axis=1).sum(axis=0)
-        return np.flatnonzero(self.filled + largest > self.capacity * (1 - _SLACK))
+        return np.flatnonzero(largest > self.capacity * (1 - _SLACK))
 
 
 def _rests(cost: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,12 +110,12 @@ def cheapest(knapsack: Knapsack, below: float, stop: Stop) -> Relaxed:
     use, capacity = knapsack.use[..., columns], knapsack.capacity[columns]
     least_use = np.where(possible[..., None], use, np.inf).min(axis=1)
     rest_use = np.vstack([np.cumsum(least_use[::-1], axis=0)[::-1][1:], np.zeros((1, len(columns)))])
-    prices, dual = _prices(knapsack.cost, np.where(possible[..., None], use, 0.0), capacity - knapsack.filled[columns])
+    prices, dual = _prices(knapsack.cost, np.where(possible[..., None], use, 0.0), capacity)
     if dual * (1 - _SLACK) >= below:
         return Relaxed(below, None)
     rest_cost = _rests(knapsack.cost)
     rest_priced = _rests(np.where(possible, knapsack.cost + np.where(possible[..., None], use, 0.0) @ prices, np.inf))
-    cost, level = np.zeros(1), knapsack.filled[columns][None, :]
+    cost, level = np.zeros(1), np.zeros((1, len(columns)))
     parents: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for i in range(n):
         options = np.flatnonzero(possible[i])
