@@ -72,17 +72,19 @@ def _point(name: str, ms: float, kb: float, parts: Sequence[tuple[str, float, in
     return OperatingPoint(name, ms * 1e3, {"ram": memory}, uses, recompile_us=150e3, reload_bytes=memory)
 
 
-def world(names: Sequence[str], load: float, seconds: float) -> World:
-    """Six phases: quiet, another process on the CPU, on the GPU, memory short, both, quiet again."""
+def world(names: Sequence[str], load: float, seconds: float, *, pressure: bool) -> World:
+    """Six phases: quiet; others on the CPU, on the GPU; memory short where there is pressure, then with others; quiet."""
     models = []
     for name in names:
         points = front(name)
         best_us = min(p.latency_us for p in points)
         rate = load * 1.6e6 / (len(names) * best_us)
-        models.append(ModelPoints(name, points, rate_hz=rate, deadline_us=6 * best_us))
+        models.append(ModelPoints(name, points, rate_hz=rate, deadline_us=12 * best_us))
     most = sum(max(p.total_bytes for p in m.points) for m in models)
     least = sum(min(p.total_bytes for p in m.points) for m in models)
-    ample, tight = {"ram": 1.1 * most}, {"ram": least + 0.35 * (most - least)}
+    # Ample: room for a copy of every model on each processor.
+    ample = {"ram": 2.2 * most}
+    tight = {"ram": least + 0.35 * (most - least)} if pressure else ample
     span = seconds * 1e6 / 6
     phases = (
         Phase(0.0, ample),
@@ -129,26 +131,32 @@ def interval(values: Sequence[float]) -> str:
     return f"{a.mean():,.3g} ± {half:,.2g}"
 
 
-def policies_table(loads: Sequence[float], seeds: int, seconds: float) -> list[str]:
-    """Every mix at every load under every policy."""
+def policies_table(load: float, seeds: int, seconds: float) -> list[str]:
+    """Every mix, without and with memory pressure, under every policy."""
     lines = []
     for mix, names in MIXES.items():
-        for load in loads:
+        for pressure in (False, True):
+            here = world(names, load, seconds, pressure=pressure)
             runs: dict[str, list[PolicyRun]] = {}
             for label, make in POLICIES.items():
-                runs[label] = [simulate_policy(world(names, load, seconds), make(), seed) for seed in range(seeds)]
+                runs[label] = [simulate_policy(here, make(), seed) for seed in range(seeds)]
             lines += [
-                f"\n### {mix}, load {load:g}\n",
-                "| policy | served/s | in time/s | joint's in time over this | mean ms | p99 ms | missed % | "
+                f"\n### {mix}, {'memory pressure comes and goes' if pressure else 'ample memory'}\n",
+                "| policy | served/s | joint's over this | in time/s | joint's over this | mean ms | p99 ms | missed % | "
                 "switches | over memory limit % |",
-                "|---|---|---|---|---|---|---|---|---|",
+                "|---|---|---|---|---|---|---|---|---|---|",
             ]
-            ours = [run.in_time_hz for run in runs["joint, response"]]
+            ours = runs["joint, response"]
             for label, found in runs.items():
-                ratio = interval([a / max(run.in_time_hz, 1e-9) for a, run in zip(ours, found, strict=True)])
+                served = interval([a.throughput_hz / r.throughput_hz for a, r in zip(ours, found, strict=True)])
+                never = any(r.in_time_hz == 0 for r in found)
+                in_time = (
+                    "–" if never else interval([a.in_time_hz / r.in_time_hz for a, r in zip(ours, found, strict=True)])
+                )
                 lines.append(
-                    f"| {label} | {interval([r.throughput_hz for r in found])} | "
-                    f"{interval([r.in_time_hz for r in found])} | {ratio} | {interval([r.mean_us / 1e3 for r in found])} | "
+                    f"| {label} | {interval([r.throughput_hz for r in found])} | {served} | "
+                    f"{interval([r.in_time_hz for r in found])} | {in_time} | "
+                    f"{interval([r.mean_us / 1e3 for r in found])} | "
                     f"{interval([r.p99_us / 1e3 for r in found])} | {interval([100 * r.miss_ratio for r in found])} | "
                     f"{np.mean([r.switches for r in found]):.1f} | "
                     f"{np.mean([100 * r.over_limit_us / r.duration_us for r in found]):.1f} |"
@@ -190,15 +198,15 @@ def solvers_table(instances: int, limit_s: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=90.0, help="of virtual time a run")
-    parser.add_argument("--loads", type=float, nargs="+", default=[0.4, 0.8])
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of virtual time a run")
+    parser.add_argument("--load", type=float, default=0.5, help="of the device at the models' fastest points, about")
     parser.add_argument("--instances", type=int, default=12)
     args = parser.parse_args()
     began_s = time.monotonic()
     solvers = solvers_table(args.instances, 5.0)
     print("\n".join(solvers), flush=True)
-    tables = policies_table(args.loads, args.seeds, args.seconds)
+    tables = policies_table(args.load, args.seeds, args.seconds)
     text = "\n".join(
         [
             "# Operating points chosen jointly",
@@ -209,9 +217,10 @@ def main() -> None:
             "Simulated: a CPU of four cores, a GPU, one memory. Fronts have the shape of MobileNetV2's published points",
             "(CPU 72.5, 47.0, 25.5, 7.80 ms at 56, 73, 402, 404 MB; GPU 8.03 ms at 404 MB), stretched to the light models'",
             "time; cores, mixed points and memory of the others are estimates. Six equal phases: quiet, four threads of",
-            "others on the CPU, two on the GPU, memory short, memory short and two threads on the CPU, quiet. A switch",
+            "others on the CPU, two on the GPU, memory short, memory short and two threads on the CPU, quiet; with ample",
+            f"memory it is never short. Load {args.load:g}. A switch",
             "takes 150 ms and the reading of the point at 1 GB/s, during which the model waits; what does not fit memory",
-            "is read back from storage at 1 GB/s by every inference. In time: by a deadline of six times the fastest point.",
+            "is read back from storage at 1 GB/s by every inference. In time: by a deadline of twelve times the fastest point.",
             "Policies see latencies, arrivals, available memory and the CPU's foreign threads, not the GPU's. ± are 95 %",
             "intervals over seeds. The published claim is 25 to 100 % more throughput than static allocation and than",
             "load balancing (doi 10.1145/3626793), on its authors' devices and models, which these are not.",
