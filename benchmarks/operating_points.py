@@ -59,9 +59,7 @@ def front(name: str) -> tuple[OperatingPoint, ...]:
         ms = (1 - share) * 25.5 + share * PUBLISHED_GPU[0]
         kb = (1 - share) * 73_492 + share * PUBLISHED_GPU[1]
         on_gpu = share * PUBLISHED_GPU[0] / ms
-        points.append(
-            _point(f"mixed{share:g}", ms * slower, kb * larger, [("cpu", 1 - on_gpu, 2), ("gpu", on_gpu, 1)])
-        )
+        points.append(_point(f"mixed{share:g}", ms * slower, kb * larger, [("cpu", 1 - on_gpu, 2), ("gpu", on_gpu, 1)]))
     points.append(_point("gpu", PUBLISHED_GPU[0] * slower, PUBLISHED_GPU[1] * larger, [("gpu", 1.0, 1)]))
     return tuple(points)
 

@@ -85,7 +85,10 @@ class OperatingPointProblem:
         names = [model.model for model in self.models]
         if not names or len(set(names)) < len(names):
             raise WorkloadError(
-                "models", expected="at least one, each once", got=capped(names) or "none", remedy="Name each model once."
+                "models",
+                expected="at least one, each once",
+                got=capped(names) or "none",
+                remedy="Name each model once.",
             )
         if not (self.horizon_us > 0 and self.reload_bytes_per_us > 0 and 0 < self.max_utilisation < 1):
             raise WorkloadError(

@@ -87,7 +87,10 @@ class Run:
     def outside_share(self) -> float:
         """Largest share of what is loaded in a memory that does not fit there."""
         taken = self._taken()
-        return max((1 - limit / taken[m] for m, limit in self.phase.memory_bytes.items() if taken.get(m, 0) > limit), default=0.0)
+        return max(
+            (1 - limit / taken[m] for m, limit in self.phase.memory_bytes.items() if taken.get(m, 0) > limit),
+            default=0.0,
+        )
 
     def change(self, loaded: Loaded, *, first: bool = False) -> None:
         for model, points in loaded.items():

@@ -57,7 +57,9 @@ def simulate_policy(world: World, policy: Policy, seed: int = 0) -> PolicyRun:
             phases[0].start_us if phases else math.inf,
             next_look,
             min((s.ready_us for s in run.servers if s.ready_us > run.now), default=math.inf),
-            min((run.now + s.running.left_us / speed for s, speed in speeds if s.running is not None), default=math.inf),
+            min(
+                (run.now + s.running.left_us / speed for s, speed in speeds if s.running is not None), default=math.inf
+            ),
         )
         end = min(at, world.duration_us)
         if run.outside_share() > 0:

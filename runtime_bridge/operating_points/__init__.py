@@ -1,6 +1,8 @@
 """Operating points chosen online for live models."""
 
 from .beliefs import Beliefs as Beliefs
+from .controller import Exchange as Exchange
+from .controller import PointsController as PointsController
 from .decisions import DecisionJournal as DecisionJournal
 from .decisions import PointsDecision as PointsDecision
 from .feedback import LatencyTest as LatencyTest

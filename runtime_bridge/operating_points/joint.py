@@ -151,7 +151,9 @@ class JointPolicy:
         return {name: (j,) for name, j in changed.items()}
 
     def _believed(self) -> str:
-        slow = [f"{name} takes {factor:.2g} times as long" for name, factor in self.beliefs.slowdown.items() if factor > 1]
+        slow = [
+            f"{name} takes {factor:.2g} times as long" for name, factor in self.beliefs.slowdown.items() if factor > 1
+        ]
         foreign = [f"others run {n:.2g} threads on {name}" for name, n in self.beliefs.foreign.items() if n > 0]
         return "; ".join(slow + foreign) or "Nothing is slowed"
 

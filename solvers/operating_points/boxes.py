@@ -107,7 +107,5 @@ def search_boxes(method: str, problem: OperatingPointProblem, relax: Relaxation,
     return solution_of(method, problem, best, proven=True)
 
 
-def _stopped(
-    method: str, problem: OperatingPointProblem, best: tuple[int, ...] | None, bound: float
-) -> PointsSolution:
+def _stopped(method: str, problem: OperatingPointProblem, best: tuple[int, ...] | None, bound: float) -> PointsSolution:
     return PointsSolution("timeout", method) if best is None else solution_of(method, problem, best, bound=bound)

@@ -37,9 +37,7 @@ def _possible(problem: OperatingPointProblem, limits: list[int], stop: Stop) -> 
     """Whether some choice keeps these limits; None where time ran out."""
     tables = problem.tables
     free = np.where(tables.there, 0.0, np.inf)
-    found = cheapest(
-        Knapsack(free, tables.use[..., limits], tables.highest[limits]), np.inf, stop
-    )
+    found = cheapest(Knapsack(free, tables.use[..., limits], tables.highest[limits]), np.inf, stop)
     return (found.choice is not None) if found.finished else None
 
 

@@ -168,9 +168,9 @@ class ParetoRule:
             available = self._available(sight) - taken
             j = fastest(model.points)
             if self._bytes(model.points[j]) > available:
-                fitting = [
-                    k for k, p in enumerate(model.points) if self._bytes(p) <= self.start_share * available
-                ] or [smallest(model.points)]
+                fitting = [k for k, p in enumerate(model.points) if self._bytes(p) <= self.start_share * available] or [
+                    smallest(model.points)
+                ]
                 j = max(fitting, key=lambda k: self._bytes(model.points[k]))
             taken += self._bytes(model.points[j])
             loaded[name] = (j,)
