@@ -15,6 +15,7 @@ from .cuts import cut_chain as cut_chain
 from .dispatch import Dispatcher as Dispatcher
 from .dispatch import Start as Start
 from .dispatch import Step as Step
+from .dispatch import tails_us as tails_us
 from .errors import CostError as CostError
 from .errors import EdgePlanError as EdgePlanError
 from .errors import GraphError as GraphError
@@ -48,7 +49,9 @@ from .partition import PartitionObjective as PartitionObjective
 from .partition import PartitionProblem as PartitionProblem
 from .periodic_jobs import PeriodicJob as PeriodicJob
 from .periodic_jobs import over_hyperperiod as over_hyperperiod
+from .plan import Gang as Gang
 from .plan import ModelPlan as ModelPlan
+from .plan import Order as Order
 from .plan import Plan as Plan
 from .plan import PlannedSegment as PlannedSegment
 from .plan import SolverStamp as SolverStamp
@@ -69,6 +72,7 @@ from .structure import Schedule as Schedule
 from .structure import ScoredSegment as ScoredSegment
 from .structure import Violation as Violation
 from .structure import isolated_schedule as isolated_schedule
+from .structure import steps_of as steps_of
 from .tenancy import Accelerator as Accelerator
 from .tenancy import Allocation as Allocation
 from .tenancy import CoCompiledResidency as CoCompiledResidency
