@@ -74,9 +74,9 @@ def evaluate_points(problem: OperatingPointProblem, choice: Sequence[int]) -> Po
 
     Notes
     -----
-    With busy time b (beside the background: `SharedProcessor.stretch`), cores c, sensitivity s of a request on processor
-    p, ρ the share that other models ask for of the cores that background leaves (`SharedProcessor.cores_left`), and P
-    the pressure of the other models (each times the share of time it runs):
+    With busy time b (beside the background: `SharedProcessor.stretch`), cores c, sensitivity s of a request on
+    processor p, ρ the share that other models ask for of the cores that background leaves
+    (`SharedProcessor.cores_left`), and P the pressure of the other models (each times the share of time it runs):
 
         execution = other + Σ_p b (1 + s P) (1 + ρ^(√(2(m+1)) − 1) / (m (1 − ρ))),   m = cores left of p / c, 1 or more
         response  = execution + λ execution² / (2 (1 − λ execution))

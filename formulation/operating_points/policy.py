@@ -1,5 +1,5 @@
-"""What decides online which points are loaded, and which of them serves a request. Clock-free, so that a simulator and a
-live controller can drive it."""
+"""What decides online which points are loaded, and which of them serves a request. Clock-free, so that a simulator
+and a live controller can drive it."""
 
 from __future__ import annotations
 

@@ -18,9 +18,10 @@ from .world import Phase, World
 def simulate_policy(world: World, policy: Policy, seed: int = 0) -> PolicyRun:
     """Play a world against a policy.
 
-    A loaded point serves one request at a time. Running requests share a processor as `co_run_slowdowns` says, threads of
-    others counting like ours. When a model's points change, its requests wait: those that run end first, then memory is
-    exchanged, then the new points are made ready, which takes their recompile time and the reading of their bytes.
+    A loaded point serves one request at a time. Running requests share a processor as `co_run_slowdowns` says,
+    threads of others counting like ours. When a model's points change, its requests wait: those that run end first,
+    then memory is exchanged, then the new points are made ready, which takes their recompile time and the reading of
+    their bytes.
 
     Parameters
     ----------

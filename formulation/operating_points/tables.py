@@ -29,8 +29,8 @@ class PointTables:
         `busy_us` beside the background. `servers`: how many requests of that width a processor takes at once, the cores
         that the background leaves over cores held, 1 or more; may be broken.
     use : ndarray, shape (n, J, D)
-        What adds up over models, D = 2 P + M columns: share of the core time that background leaves on each processor; share of time on each
-        processor times pressure; bytes of each limited memory.
+        What adds up over models, D = 2 P + M columns: share of the core time that background leaves on each
+        processor; share of time on each processor times pressure; bytes of each limited memory.
     highest : ndarray, shape (D,)
         Limit of each column (∞ for pressure).
     switch_us : ndarray, shape (n, J)

@@ -1,4 +1,4 @@
-"""Solvers that choose an operating point for each model, policies that decide for each by itself, points from fronts."""
+"""Solvers that choose an operating point for each model, policies for each by itself, points from fronts."""
 
 from .fronts import from_front as from_front
 from .fronts import from_plans as from_plans

@@ -22,7 +22,7 @@ def smallest(points: Sequence[OperatingPoint]) -> int:
 
 
 def most_cores(points: Sequence[OperatingPoint]) -> int:
-    """Index of the point that asks for most cores of a processor at once, what default sessions do; then the fastest."""
+    """Index of the point that asks for most cores at once, what default sessions do; of several the fastest."""
     return min(range(len(points)), key=lambda j: (-max(u.cores for u in points[j].uses), points[j].latency_us))
 
 

@@ -1,9 +1,10 @@
 """Exact search: the use of processors is cut into boxes, in each of which costs add up over models.
 
 What a model's point costs depends on the others through the level of use of each processor alone, and grows with it. So
-within a box of levels, costs at its lower corner bound the objective from below, and a multiple-choice knapsack with the
-upper corner and the memories as capacities gives the least of them. If the levels of its answer are the lower corner,
-the bound is attained; otherwise the box is split there. Boxes are taken by their bounds, so a stopped search proves a gap.
+within a box of levels, costs at its lower corner bound the objective from below, and a multiple-choice knapsack with
+the upper corner and the memories as capacities gives the least of them. If the levels of its answer are the lower
+corner, the bound is attained; otherwise the box is split there. Boxes are taken by their bounds, so a stopped search
+proves a gap.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from .solution import PointsSolution
 def infeasible(method: str, problem: OperatingPointProblem, stop: Stop) -> PointsSolution:
     """Proof that no choice keeps every limit, with the limits that clash.
 
-    Each limit is first tried alone; otherwise those are left out for good without which the others still clash (deletion
-    filter, Chinneck, Dravnieks 1991, doi 10.1287/ijoc.3.2.157). Where the limits can all be kept, the models cannot
-    keep up with their own requests.
+    Each limit is first tried alone; otherwise those are left out for good without which the others still clash
+    (deletion filter, Chinneck, Dravnieks 1991, doi 10.1287/ijoc.3.2.157). Where the limits can all be kept, the
+    models cannot keep up with their own requests.
     """
     tables = problem.tables
     limits = [d for d in range(len(tables.highest)) if np.isfinite(tables.highest[d])]
@@ -72,6 +72,7 @@ def _together(problem: OperatingPointProblem, d: int, limits: list[int]) -> str:
     others = " and ".join(_named(problem, other) for other in limits if other != d)
     limit, least = problem.tables.highest[d], _least(problem, d)
     return (
-        f"{_named(problem, d)}: the limit of {_figure(problem, d, limit)} (least possible {_figure(problem, d, least)}) "
+        f"{_named(problem, d)}: the limit of {_figure(problem, d, limit)} "
+        f"(least possible {_figure(problem, d, least)}) "
         f"cannot be kept while {others} hold{'s' if len(limits) == 2 else ''}"
     )

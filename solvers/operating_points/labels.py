@@ -69,8 +69,8 @@ def _prices(
 ) -> tuple[NDArray[np.float64], float]:
     """Good multipliers of the columns, shape (D,), and the bound that they give, by subgradient steps.
 
-    Lagrange's dual of the knapsack: ``Σ_i min_j (cost + prices · use) − prices · room`` bounds the cost of all that fits
-    for any prices of 0 or more. Columns are scaled by their room; steps after Held, Wolfe, Crowder 1974
+    Lagrange's dual of the knapsack: ``Σ_i min_j (cost + prices · use) − prices · room`` bounds the cost of all that
+    fits for any prices of 0 or more. Columns are scaled by their room; steps after Held, Wolfe, Crowder 1974
     (doi 10.1007/BF01580223), halved where they do not help.
     """
     scale = np.maximum(room, 1e-300)

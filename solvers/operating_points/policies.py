@@ -37,7 +37,7 @@ class FixedPoints:
 
     @classmethod
     def all_cores(cls) -> FixedPoints:
-        """Every model on as many cores as there are: default sessions of ONNX Runtime, without what they lose by spinning."""
+        """Every model on all cores: default sessions of ONNX Runtime, without what they lose by spinning."""
         return cls("all cores each", most_cores)
 
     def start(self, sight: Sight) -> Loaded:
@@ -147,8 +147,8 @@ class ParetoRule:
       alone is the longest below what was observed, unless that is the present one. Not while locked for memory.
     - Memory: where more became available since the reference than the present point takes, and it is not the largest
       point: to the fastest. Not while locked.
-    - Every switch takes the reference anew and locks, for time or for memory, until inferences add up to more than 2000 ms;
-      then the reference is taken anew. A lock for time holds back the memory trigger only.
+    - Every switch takes the reference anew and locks, for time or for memory, until inferences add up to more than
+      2000 ms; then the reference is taken anew. A lock for time holds back the memory trigger only.
     """
 
     name = "published rule"

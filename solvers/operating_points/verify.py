@@ -14,7 +14,7 @@ _ROUNDING = 1e-9
 
 
 def refuse_unrunnable(problem: OperatingPointProblem) -> None:
-    """Nothing to refuse: every point of a valid problem runs on its own. Gets the tables ready before the clock starts."""
+    """Nothing to refuse, for every point of a valid problem runs; gets the tables ready before the clock starts."""
     _ = problem.tables
 
 
