@@ -1,9 +1,9 @@
 """Live service: batch sizes, instances, windows, admission and priorities on real models of this machine.
 
-Four tables. (1) How many images a second each way of running a model gives, closed loop: the service with one instance
+Five tables. (1) How many images a second each way of running a model gives, closed loop: the service with one instance
 a core and with one instance over all cores, at each batch size, beside plain ONNX Runtime sessions called in a loop.
 (2) What a batching window does to responses in open loop. (3) Overload, with admission and without. (4) Priorities at
-overload. The settings of a table take turns, round by round, on the same seeded Poisson requests.
+overload. (5) What a decision costs. The settings of a table take turns, round by round, on the same seeded requests.
 
     python benchmarks/live_batching.py --output docs/results/live_batching.md
 """
@@ -34,7 +34,16 @@ from edgeplan.profiles import (
 )
 from edgeplan.runtime_bridge import Arrivals, offer
 from edgeplan.runtime_bridge.cores import CoreSample, foreign_share
-from edgeplan.runtime_bridge.service import ServiceRecord, ServiceRuntime, ServiceSettings, summarise_service
+from edgeplan.runtime_bridge.service import (
+    Desk,
+    Line,
+    ServedInstance,
+    ServiceRecord,
+    ServiceRuntime,
+    ServiceSettings,
+    Stage,
+    summarise_service,
+)
 
 MODELS = ("squeezenet", "shufflenet")
 BATCHES = (1, 2, 4, 8)
@@ -286,6 +295,25 @@ def priority_table(bench: Bench, load: float) -> list[str]:
     ]
 
 
+def decision_table() -> list[str]:
+    """Processor time of deciding about one request, by how many wait."""
+    rows = []
+    for waiting in (0, 5, 20, 100):
+        costs = []
+        for _ in range(20):
+            instances = tuple(ServedInstance("m", k, (Stage(1, (0, 1), (1e3, 2e3, 3e3, 4e3)),)) for k in range(2))
+            desk = Desk[int]({"m": Line(instances, 4, 0.0)})
+            for number in range(2 * (waiting > 0) + waiting):  # two run
+                desk.arrive("m", number, 0.0, deadline_us=1e9)
+                desk.departures(0.0)
+            began = time.process_time_ns()
+            desk.arrive("m", -1, 1.0, deadline_us=1e9)
+            desk.departures(1.0)
+            costs.append((time.process_time_ns() - began) / 1e3)
+        rows.append(f"| {waiting} | {np.median(costs):.0f} |")
+    return ["| requests that wait | µs |", "|---|---|", *rows]
+
+
 def bench_of(arguments: argparse.Namespace) -> tuple[Bench, Profile]:
     """Profile the models, or read the profile."""
     files = {name: resolve_model(name) for name in MODELS}
@@ -333,7 +361,7 @@ def bench_of(arguments: argparse.Namespace) -> tuple[Bench, Profile]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns of every setting")
-    parser.add_argument("--round-s", type=float, default=1.2, help="seconds of a turn; three times that in open loop")
+    parser.add_argument("--round-s", type=float, default=0.7, help="seconds of a turn; three times that in open loop")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", type=Path, help="measure once and keep it here; default: a temporary file")
     parser.add_argument("--output", type=Path, help="also write the result to this file")
@@ -343,9 +371,11 @@ def main() -> None:
 
     tables = {"Batch sizes and instances, closed loop": batch_table(bench)}
     bench.round_s = 3 * arguments.round_s
-    tables["Batching windows, open loop"] = window_table(bench, (0.5, 0.8))
+    tables["Batching windows, open loop"] = window_table(bench, (0.7,))
     tables["Overload, with admission and without"] = admission_table(bench, (0.8, 1.5, 3.0))
     tables["Priorities at load 1.5, with admission"] = priority_table(bench, 1.5)
+
+    tables["Deciding about one request: two instances, admission on"] = decision_table()
 
     lines = [
         "# Live service: batching, instances, admission, priorities",
