@@ -391,8 +391,8 @@ def main() -> None:
         f"- machine: {machine_fingerprint().cpu}, {os.cpu_count()} cores; {machine_fingerprint().versions_text}",
         f"- models (real architectures, seeded random weights), one request on one thread by the profile: {alone}",
         f"- load 1 is {bench.capacity_hz():.1f} requests a second, half of each model: what the cores can serve one by "
-        "one by the profile. A deadline is five times the model's one-thread time. Every service of the last live tables "
-        "first had a turn at load 0.5 that is not counted.",
+        "one by the profile. A deadline is five times the model's one-thread time.",
+        "- overload and priorities: every service first had a turn at load 0.5 that is not counted",
         "- requests are made in the serving process; others took at most "
         f"{bench.foreign:.1%} of the machine in any turn",
         "",
