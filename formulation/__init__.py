@@ -19,6 +19,7 @@ from .cuts import cut_chain as cut_chain
 from .dispatch import Dispatcher as Dispatcher
 from .dispatch import Start as Start
 from .dispatch import Step as Step
+from .dispatch import tails_us as tails_us
 from .errors import AdmissionError as AdmissionError
 from .errors import CostError as CostError
 from .errors import EdgePlanError as EdgePlanError
@@ -53,7 +54,9 @@ from .partition import PartitionObjective as PartitionObjective
 from .partition import PartitionProblem as PartitionProblem
 from .periodic_jobs import PeriodicJob as PeriodicJob
 from .periodic_jobs import over_hyperperiod as over_hyperperiod
+from .plan import Gang as Gang
 from .plan import ModelPlan as ModelPlan
+from .plan import Order as Order
 from .plan import Plan as Plan
 from .plan import PlannedSegment as PlannedSegment
 from .plan import SolverStamp as SolverStamp
@@ -74,6 +77,7 @@ from .structure import Schedule as Schedule
 from .structure import ScoredSegment as ScoredSegment
 from .structure import Violation as Violation
 from .structure import isolated_schedule as isolated_schedule
+from .structure import steps_of as steps_of
 from .tenancy import Accelerator as Accelerator
 from .tenancy import Allocation as Allocation
 from .tenancy import CoCompiledResidency as CoCompiledResidency
@@ -86,6 +90,11 @@ from .tenancy import TenantAllocation as TenantAllocation
 from .tenancy import TenantEvaluation as TenantEvaluation
 from .tenancy import TokenResidency as TokenResidency
 from .tenancy import evaluate_tenancy as evaluate_tenancy
+from .throughput import ServicePlan as ServicePlan
+from .throughput import ServiceSettings as ServiceSettings
+from .throughput import ThroughputProblem as ThroughputProblem
+from .throughput import evaluate_service as evaluate_service
+from .throughput import simulate_service as simulate_service
 from .validation import first_problem as first_problem
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
+from ..formulation import (
+    JobProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    ThroughputProblem,
+    UnsupportedError,
+    capped,
+)
+from ..formulation.operating_points import OperatingPointProblem
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,34 @@ PROBLEM_CLASSES = (
             "brute_force": ("tenancy.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.tenancy",
+    ),
+    ProblemClass(
+        ThroughputProblem,
+        checks="throughput.verify",
+        built_in={
+            "cp_sat": ("throughput.cp_sat", "CpSat"),
+            "greedy": ("throughput.greedy", "Greedy"),
+            "single_instance": ("throughput.baselines", "SingleInstance"),
+            "equal_cores": ("throughput.baselines", "EqualCores"),
+            "largest_batch": ("throughput.baselines", "LargestBatch"),
+            "each_alone": ("throughput.baselines", "EachAlone"),
+            "brute_force": ("throughput.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.throughput",
+    ),
+    ProblemClass(
+        OperatingPointProblem,
+        checks="operating_points.verify",
+        built_in={
+            "dynamic_program": ("operating_points.dynamic_program", "DynamicProgram"),
+            "cp_sat": ("operating_points.cp_sat", "CpSat"),
+            "greedy": ("operating_points.greedy", "Greedy"),
+            "static_fastest": ("operating_points.baselines", "StaticFastest"),
+            "static_smallest": ("operating_points.baselines", "StaticSmallest"),
+            "all_cores": ("operating_points.baselines", "AllCores"),
+            "brute_force": ("operating_points.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.operating_points",
     ),
 )
 

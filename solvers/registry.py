@@ -10,16 +10,27 @@ from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
+from ..formulation import (
+    JobProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    ThroughputProblem,
+    UnsupportedError,
+    capped,
+)
+from ..formulation.operating_points import OperatingPointProblem
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
 
 if TYPE_CHECKING:
     from .deadlines.solution import JobSolution
+    from .operating_points.solution import PointsSolution
     from .partition.solution import PartitionSolution
     from .solution import Solution
     from .tenancy.solution import TenancySolution
+    from .throughput.solution import ThroughputSolution
 
 
 class Supports(Protocol):
@@ -132,8 +143,29 @@ def solve(
     seed: int = 0,
     cancel: Event | None = None,
 ) -> TenancySolution: ...
+@overload
 def solve(
-    problem: Problem | PartitionProblem | JobProblem | TenancyProblem,
+    problem: ThroughputProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> ThroughputSolution: ...
+@overload
+def solve(
+    problem: OperatingPointProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> PointsSolution: ...
+def solve(
+    problem: Problem
+    | PartitionProblem
+    | JobProblem
+    | TenancyProblem
+    | ThroughputProblem
+    | OperatingPointProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
@@ -143,7 +175,7 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem, PartitionProblem, JobProblem or TenancyProblem
+    problem : Problem, PartitionProblem, JobProblem, TenancyProblem, ThroughputProblem or OperatingPointProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -155,7 +187,7 @@ def solve(
 
     Returns
     -------
-    Solution, PartitionSolution, JobSolution or TenancySolution
+    Solution, PartitionSolution, JobSolution, TenancySolution, ThroughputSolution or PointsSolution
         Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises
