@@ -109,7 +109,8 @@ def evaluate_points(problem: OperatingPointProblem, choice: Sequence[int]) -> Po
     at = np.array([choice], dtype=np.int64)
     level = tables.levels(at)
     execution, response = (times[0] for times in tables.times_us(level[:, None, :], np.arange(len(sizes))[None], at))
-    missed = np.where(np.isfinite(response), miss_probability(execution, response, tables.deadline_us), 1.0)
+    alone = tables.alone_us(np.arange(len(sizes)), at[0])
+    missed = np.where(np.isfinite(response), miss_probability(alone, response, tables.deadline_us), 1.0)
     p = tables.n_processors
     use = level[0]
     violations = [

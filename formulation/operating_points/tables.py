@@ -124,6 +124,10 @@ class PointTables:
             level = level + self.use[i, choices[:, i]]
         return level
 
+    def alone_us(self, i: Ints, j: Ints) -> Floats:
+        """Time of point j of model i beside the background, without other requests."""
+        return self.other_us[i, j] + self.busy_us[i, j].sum(axis=-1)
+
     def times_us(self, level: Floats, i: Ints, j: Ints) -> tuple[Floats, Floats]:
         """Execution and response of point j of model i while the device is used at a level.
 
@@ -153,11 +157,11 @@ class PointTables:
 
     def costs(self, level: Floats, i: Ints, j: Ints) -> Floats:
         """Part of the objective of point j of model i while the device is used at a level; switching included."""
-        execution, response = self.times_us(level, i, j)
+        _, response = self.times_us(level, i, j)
         switch = self.switch_us[i, j]
         if not self.counts_misses:
             return self.factor[i] * (response + switch * switch / (2.0 * self.horizon_us))
-        missed = miss_probability(execution, response, self.deadline_us[i]) + switch / self.horizon_us
+        missed = miss_probability(self.alone_us(i, j), response, self.deadline_us[i]) + switch / self.horizon_us
         return np.where(np.isfinite(response), self.factor[i] * np.minimum(1.0, missed), np.inf)
 
     def cost_rows(self, level: Floats) -> Floats:
@@ -178,14 +182,15 @@ class PointTables:
         return np.where(np.all(level <= self.highest, axis=1), total, np.inf)
 
 
-def miss_probability(execution_us: Floats, response_us: Floats, deadline_us: Floats) -> Floats:
-    """Share of requests that end after the deadline: execution as predicted, an exponential wait of the mean predicted.
+def miss_probability(alone_us: Floats, response_us: Floats, deadline_us: Floats) -> Floats:
+    """Share of requests that end after the deadline: the time without others, and an exponential delay on top.
 
-    1 where the execution alone takes longer. Grows with both times. The share that waits at all is not known and taken
-    to be 1, which is on the safe side.
+    The delay, for waiting and for sharing, has the mean that is predicted. 1 where even the time without others is
+    longer than the deadline. Grows with the response. An approximation: how often requests are delayed at all is not
+    known, nor how their delays vary.
     """
-    slack = deadline_us - execution_us
+    slack = deadline_us - alone_us
     with np.errstate(divide="ignore", invalid="ignore"):
-        late = np.exp(-slack / (response_us - execution_us))
-    late = np.where(response_us > execution_us, late, 0.0)
+        late = np.exp(-slack / (response_us - alone_us))
+    late = np.where(response_us > alone_us, late, 0.0)
     return np.where(slack < 0, 1.0, np.where(np.isinf(deadline_us), 0.0, late))

@@ -40,7 +40,7 @@ def problem(*models: ModelPoints, cores: int = 1, **more: object) -> OperatingPo
         (lambda: ModelPoints("m", (point(),), 0.0), WorkloadError, "rate_hz"),
         (lambda: ModelPoints("m", (point(),), 1.0, weight=-1.0), WorkloadError, "weight"),
         (lambda: ModelPoints("m", (point(),), 1.0, current=1), WorkloadError, "current point"),
-        (lambda: problem(), WorkloadError, "models"),
+        (problem, WorkloadError, "models"),
         (lambda: problem(ModelPoints("m", (point(),), 1.0), objective="misses"), WorkloadError, "deadline"),
         (lambda: problem(ModelPoints("m", (point(),), 1.0), horizon_us=0.0), WorkloadError, "horizon"),
         (lambda: problem(ModelPoints("m", (point(),), 1.0), memory_limit_bytes={"ram": 0.0}), PlatformError, "ram"),

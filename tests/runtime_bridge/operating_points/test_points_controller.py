@@ -57,7 +57,7 @@ def test_pressure_swaps_to_points_that_fit_and_back_with_nothing_lost(toys: Toys
         assert set(controller.points.values()) == {"fast"}
         assert all(answer.result(20) for answer in answers)
         assert all(exchange.done for exchange in controller.exchanges)
-        assert [decision.cause for decision in controller.journal.decisions][0] == "memory"
+        assert controller.journal.decisions[0].cause == "memory"
 
 
 def test_stalls_for_memory_count_as_pressure(toys: Toys) -> None:
