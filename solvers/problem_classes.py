@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
-from ..formulation.operating_points import OperatingPointProblem
+from ..formulation import (
+    JobProblem,
+    OperatingPointProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    UnsupportedError,
+    capped,
+)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,15 @@ from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
-from ..formulation import JobProblem, PartitionProblem, Problem, TenancyProblem, UnsupportedError, capped
-from ..formulation.operating_points import OperatingPointProblem
+from ..formulation import (
+    JobProblem,
+    OperatingPointProblem,
+    PartitionProblem,
+    Problem,
+    TenancyProblem,
+    UnsupportedError,
+    capped,
+)
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
