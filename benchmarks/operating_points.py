@@ -57,8 +57,8 @@ one-thread times; cores, mixed points and the others' memory are estimates. Six 
 others on the CPU, two on the GPU, memory short, memory short and two threads on the CPU, quiet; with ample memory
 there is room for a copy of every model on each processor throughout. A switch takes 150 ms and the reading of the point
 at 1 GB/s, during which the model waits; what does not fit memory is read back at 1 GB/s by every inference. In time:
-by twelve times the fastest point's latency. Policies see latencies, arrivals, available memory and the CPU's foreign threads,
-not the GPU's. ± are 95 % intervals over seeds. The published claim is 25 to 100 % more throughput than static
+by twelve times the fastest point's latency. Policies see latencies, arrivals, available memory and the CPU's foreign
+threads, not the GPU's. ± are 95 % intervals over seeds. The published claim is 25 to 100 % more throughput than static
 allocation and than load balancing (doi 10.1145/3626793), on its authors' devices and models, which these are not."""
 
 
