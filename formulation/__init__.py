@@ -50,6 +50,7 @@ from .jobs import Job as Job
 from .jobs import JobNetwork as JobNetwork
 from .jobs import JobObjective as JobObjective
 from .jobs import JobProblem as JobProblem
+from .operating_points import OperatingPointProblem as OperatingPointProblem
 from .partition import PartitionObjective as PartitionObjective
 from .partition import PartitionProblem as PartitionProblem
 from .periodic_jobs import PeriodicJob as PeriodicJob

@@ -13,6 +13,7 @@ from .fronts import measured_front as measured_front
 from .hypervolume import hypervolume as hypervolume
 from .limits import Limit as Limit
 from .limits import limits_of as limits_of
+from .operating_points.solution import PointsSolution as PointsSolution
 from .partition.solution import PartitionSolution as PartitionSolution
 from .policies import Candidate as Candidate
 from .policies import Judgement as Judgement

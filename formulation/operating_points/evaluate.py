@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import PlanError
 from .problem import OperatingPointProblem
-from .tables import miss_probability
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,9 @@ def evaluate_points(problem: OperatingPointProblem, choice: Sequence[int]) -> Po
         )
     at = np.array([choice], dtype=np.int64)
     level = tables.levels(at)
-    execution, response = (times[0] for times in tables.times_us(level[:, None, :], np.arange(len(sizes))[None], at))
-    missed = np.where(np.isfinite(response), miss_probability(execution, response, tables.deadline_us), 1.0)
+    i = np.arange(len(sizes))[None, :]
+    execution, response = (times[0] for times in tables.times_us(level[:, None, :], i, at))
+    missed = tables.miss_probability(level[:, None, :], i, at)[0]
     p = tables.n_processors
     use = level[0]
     violations = [

@@ -137,27 +137,53 @@ class PointTables:
         execution_us, response_us : ndarray
             ∞ where others leave no time, or where the model cannot keep up with its own requests.
         """
-        p = self.n_processors
-        own = self.use[i, j]
-        others = np.maximum(level[..., :p] - own[..., :p], 0.0)
-        beside = np.maximum(level[..., p : 2 * p] - own[..., p : 2 * p], 0.0)
-        m, busy = self.servers[i, j], self.busy_us[i, j]
+        steady, shared, _ = self._parts_us(level, i, j)
+        execution = steady + shared.sum(axis=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            queued = others ** (np.sqrt(2.0 * (m + 1.0)) - 1.0) / (m * (1.0 - others))
-            stretch = np.where(others < 1.0, 1.0 + queued, np.inf)
-            on_processors = np.where(busy > 0.0, busy * (1.0 + self.sensitivity[i, j] * beside) * stretch, 0.0)
-            execution = self.other_us[i, j] + on_processors.sum(axis=-1)
             asked = self.rate_per_us[i] * execution
             wait = np.where(asked < 1.0, asked * execution / (2.0 * (1.0 - asked)), np.inf)
         return execution, execution + wait
 
+    def _parts_us(self, level: Floats, i: Ints, j: Ints) -> tuple[Floats, Floats, Floats]:
+        """Time beside pressure alone, delays by sharing of each processor, and the share that others ask for of it."""
+        p = self.n_processors
+        own = self.use[i, j]
+        others = np.maximum(level[..., :p] - own[..., :p], 0.0)
+        beside = np.maximum(level[..., p : 2 * p] - own[..., p : 2 * p], 0.0)
+        m = self.servers[i, j]
+        pressed = self.busy_us[i, j] * (1.0 + self.sensitivity[i, j] * beside)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            queued = others ** (np.sqrt(2.0 * (m + 1.0)) - 1.0) / (m * (1.0 - others))
+            shared = np.where(pressed > 0.0, pressed * np.where(others < 1.0, queued, np.inf), 0.0)
+        return self.other_us[i, j] + pressed.sum(axis=-1), shared, others
+
+    def miss_probability(self, level: Floats, i: Ints, j: Ints) -> Floats:
+        """Share of a model's requests that end after its deadline; 1 where a queue grows for ever.
+
+        Requests are delayed on a processor as often as others use it, and by their own kind as often as one is under
+        way; each delay, where it happens, is exponential with the mean that follows from the predicted one, and alone
+        makes up for the time left. An approximation that grows with the use of every processor.
+        """
+        steady, shared, others = self._parts_us(level, i, j)
+        execution, response = self.times_us(level, i, j)
+        slack = self.deadline_us[i] - steady
+        left = np.maximum(slack, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            on_processors = others * np.exp(-left[..., None] * others / shared)
+            missed = np.where(shared > 0.0, on_processors, 0.0).sum(axis=-1)
+            asked = np.minimum(self.rate_per_us[i] * execution, 1.0)
+            wait = response - execution
+            missed = missed + np.where(wait > 0.0, asked * np.exp(-left * asked / wait), 0.0)
+        missed = np.where(np.isinf(self.deadline_us[i]), 0.0, np.where(slack < 0.0, 1.0, np.minimum(missed, 1.0)))
+        return np.where(np.isfinite(response), missed, 1.0)
+
     def costs(self, level: Floats, i: Ints, j: Ints) -> Floats:
         """Part of the objective of point j of model i while the device is used at a level; switching included."""
-        execution, response = self.times_us(level, i, j)
+        _, response = self.times_us(level, i, j)
         switch = self.switch_us[i, j]
         if not self.counts_misses:
             return self.factor[i] * (response + switch * switch / (2.0 * self.horizon_us))
-        missed = miss_probability(execution, response, self.deadline_us[i]) + switch / self.horizon_us
+        missed = self.miss_probability(level, i, j) + switch / self.horizon_us
         return np.where(np.isfinite(response), self.factor[i] * np.minimum(1.0, missed), np.inf)
 
     def cost_rows(self, level: Floats) -> Floats:
@@ -176,16 +202,3 @@ class PointTables:
         for k in range(choices.shape[1]):
             total = total + costs[:, k]
         return np.where(np.all(level <= self.highest, axis=1), total, np.inf)
-
-
-def miss_probability(execution_us: Floats, response_us: Floats, deadline_us: Floats) -> Floats:
-    """Share of requests that end after the deadline: execution as predicted, an exponential wait of the mean predicted.
-
-    1 where the execution alone takes longer. Grows with both times. The share that waits at all is not known and taken
-    to be 1, which is on the safe side.
-    """
-    slack = deadline_us - execution_us
-    with np.errstate(divide="ignore", invalid="ignore"):
-        late = np.exp(-slack / (response_us - execution_us))
-    late = np.where(response_us > execution_us, late, 0.0)
-    return np.where(slack < 0, 1.0, np.where(np.isinf(deadline_us), 0.0, late))
