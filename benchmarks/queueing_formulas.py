@@ -218,7 +218,7 @@ def behind(rng, server, i, rate, rho, arrival, response, total, p, service, relo
     time = servers * load / rate[i] * 1e6
     later = np.empty(len(arrival))
     # The server ends requests in the order in which they came, so these are sorted.
-    many_servers(arrival, time, cpu_scv, servers, np.random.default_rng(number), later)
+    many_servers(arrival, time, cpu_scv, servers, np.random.default_rng([number, 1]), later)
     mean = float(later.mean())
     square = np.sum(p * (service**2 * (1 + scv) + (1 - p) * reload * (2 * service + reload)))
     c2 = max(0.0, square * (total / rho) ** 2 - 1.0)
@@ -299,7 +299,8 @@ def several_servers(length):
                 for scv in (0.5, 0.8, 1.0, 1.5):
                     seed += 1
                     renewal_arrivals(c * rho, scv, np.random.default_rng(seed), arrival)
-                    many_servers(arrival, 1.0, service_scv, c, np.random.default_rng(seed), wait)
+                    # Not the arrivals' generator over again: services would be long where gaps are.
+                    many_servers(arrival, 1.0, service_scv, c, np.random.default_rng([seed, 1]), wait)
                     mean, rate = float(wait.mean()), c * rho * 1e6
                     floor = max(mean, 0.05)
                     guess = float(gigc_wait_us(rate, scv, 1.0, service_scv, c))

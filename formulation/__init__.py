@@ -1,6 +1,10 @@
 """What a planning problem and a plan are, and the one evaluator that scores plans."""
 
 from .arrivals import arrival_times as arrival_times
+from .batch_queue import Batch as Batch
+from .batch_queue import BatchQueue as BatchQueue
+from .batch_queue import Waiting as Waiting
+from .batch_queue import urgency_us as urgency_us
 from .competition import competing_releases as competing_releases
 from .contention import Activity as Activity
 from .contention import ContentionModel as ContentionModel
@@ -15,6 +19,8 @@ from .cuts import cut_chain as cut_chain
 from .dispatch import Dispatcher as Dispatcher
 from .dispatch import Start as Start
 from .dispatch import Step as Step
+from .dispatch import tails_us as tails_us
+from .errors import AdmissionError as AdmissionError
 from .errors import CostError as CostError
 from .errors import EdgePlanError as EdgePlanError
 from .errors import GraphError as GraphError
@@ -48,7 +54,9 @@ from .partition import PartitionObjective as PartitionObjective
 from .partition import PartitionProblem as PartitionProblem
 from .periodic_jobs import PeriodicJob as PeriodicJob
 from .periodic_jobs import over_hyperperiod as over_hyperperiod
+from .plan import Gang as Gang
 from .plan import ModelPlan as ModelPlan
+from .plan import Order as Order
 from .plan import Plan as Plan
 from .plan import PlannedSegment as PlannedSegment
 from .plan import SolverStamp as SolverStamp
@@ -69,6 +77,7 @@ from .structure import Schedule as Schedule
 from .structure import ScoredSegment as ScoredSegment
 from .structure import Violation as Violation
 from .structure import isolated_schedule as isolated_schedule
+from .structure import steps_of as steps_of
 from .tenancy import Accelerator as Accelerator
 from .tenancy import Allocation as Allocation
 from .tenancy import CoCompiledResidency as CoCompiledResidency

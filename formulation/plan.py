@@ -16,6 +16,27 @@ PLAN_SCHEMA_VERSION = 1
 Status = Literal["optimal", "feasible", "infeasible", "timeout"]
 
 
+Order = Literal["earliest_deadline", "least_slack"]
+"""Which ready segment goes first: that of the earliest deadline, or that with the least time to spare."""
+
+
+class Gang(BaseModel):
+    """Another way to run a segment: more threads at once, on cores that nothing else wants just then.
+
+    Attributes
+    ----------
+    configuration : Configuration
+        On the segment's processor, faster than the segment's own.
+    cores : tuple of int
+        As many as it has threads, all among the segment's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    configuration: Configuration
+    cores: tuple[int, ...] = Field(min_length=2)
+
+
 class PlannedSegment(BaseModel):
     """Layers ``[start, stop)`` (in topological order) under one configuration.
 
@@ -26,6 +47,9 @@ class PlannedSegment(BaseModel):
     cores : tuple of int
         Cores of the configuration's processor that it may use: with one thread any number of them, of which it takes
         one that is free; with more threads (a gang) exactly as many, for a session's threads are bound as it opens.
+    gangs : tuple of Gang
+        How it runs instead, the first one that can, while no other ready segment is kept from a core by that. So
+        segments run in parallel on an idle device and one by one on a busy one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +58,7 @@ class PlannedSegment(BaseModel):
     stop: int = Field(gt=0)
     configuration: Configuration
     cores: tuple[int, ...] = Field(min_length=1)
+    gangs: tuple[Gang, ...] = ()
 
 
 class ModelPlan(BaseModel):
@@ -76,12 +101,15 @@ class Plan(BaseModel):
     provenance : tuple of Provenance
         Of each model's costs, in the order of `models`.
     solver : SolverStamp
+    order : {'earliest_deadline', 'least_slack'}
+        Which ready segment goes first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = PLAN_SCHEMA_VERSION
     models: tuple[ModelPlan, ...] = Field(min_length=1)
+    order: Order = "earliest_deadline"
     platform_fingerprint: str = ""
     provenance: tuple[Provenance, ...] = ()
     solver: SolverStamp

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrivals import arrival_times
-from .dispatch import Dispatcher, Step
+from .dispatch import Dispatcher
 from .errors import PlanError, capped
 from .evaluate import evaluate
 from .plan import Plan
 from .problem import Problem
+from .structure import steps_of
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,8 @@ def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) ->
     arrivals = [
         arrival_times(stream.arrival, duration_us, np.random.default_rng([seed, k])) for k, stream in enumerate(streams)
     ]
-    steps, latencies = [], []
-    for stream in streams:
-        segments = evaluation.models[stream.model].segments
-        steps.append([Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in segments])
-        latencies.append([s.latency_us for s in segments])
+    segments = [evaluation.models[stream.model].segments for stream in streams]
+    steps = [steps_of(of_model, plan.order) for of_model in segments]
 
     order = sorted((time, k, i) for k, times in enumerate(arrivals) for i, time in enumerate(times))
     ends = [np.zeros(len(times)) for times in arrivals]
@@ -97,7 +95,9 @@ def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) ->
             next_arrival += 1
         for start in dispatcher.starts():
             k = order[start.request][1]
-            heapq.heappush(running, (now + latencies[k][start.step], start.request, start.step))
+            segment = segments[k][start.step]
+            took_us = segment.latency_us if start.gang is None else segment.gang_us[start.gang]
+            heapq.heappush(running, (now + took_us, start.request, start.step))
     return {
         stream.model: SimulatedResponses(
             times, end - times, np.inf if stream.deadline_us is None else stream.deadline_us

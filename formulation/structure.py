@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from .plan import ModelPlan, PlannedSegment
+from .dispatch import Step, tails_us
+from .plan import Gang, ModelPlan, Order, PlannedSegment
 from .problem import Model, Problem
 
 ViolationKind = Literal["coverage", "precedence", "cores", "cost", "deadline", "memory", "utilisation"]
@@ -42,6 +43,8 @@ class ScoredSegment:
         Where it keeps them.
     after : tuple of int
         Segments of the same plan whose tensors it needs.
+    gang_us : tuple of float
+        Predicted time as each of its gangs. Their memory is counted in that of the segment.
     """
 
     planned: PlannedSegment
@@ -50,6 +53,7 @@ class ScoredSegment:
     transient_bytes: float
     memory: str
     after: tuple[int, ...]
+    gang_us: tuple[float, ...] = ()
 
     @property
     def cores(self) -> frozenset[int]:
@@ -64,6 +68,16 @@ class ScoredSegment:
     def core_us_on(self, cores: frozenset[int]) -> float:
         """Core time of one run that falls on `cores`, were it spread evenly over those it may use."""
         return self.core_us * len(self.cores & cores) / len(self.cores)
+
+
+def steps_of(segments: Sequence[ScoredSegment], order: Order) -> tuple[Step, ...]:
+    """Segments of one model as the dispatcher sees them."""
+    slack = order == "least_slack"
+    tails = tails_us([s.latency_us for s in segments], [s.after for s in segments]) if slack else [0.0] * len(segments)
+    return tuple(
+        Step(s.planned.configuration.threads, s.planned.cores, s.after, tuple(g.cores for g in s.planned.gangs), tail)
+        for s, tail in zip(segments, tails, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -100,9 +114,12 @@ def score_segments(
                     f"segment {k} needs the output of segment {late[0]}, which comes later",
                 )
             )
-        c = model.costs.configurations.index(segment.configuration)
         at = (segment.start, segment.stop)
-        latency_us = float(model.costs.segment_us(*at)[c])
+        columns = [
+            model.costs.configurations.index(way.configuration) for way in (segment, *segment.gangs)
+        ]  # the segment's own configuration first
+        times_us = model.costs.segment_us(*at)[columns]
+        latency_us = float(times_us[0])
         if not np.isfinite(latency_us):
             violations.append(
                 Violation(
@@ -113,14 +130,27 @@ def score_segments(
                     f"{segment.configuration.name} cannot run every layer of [{segment.start}, {segment.stop})",
                 )
             )
+        violations += [
+            Violation(
+                "cost",
+                model.name,
+                float(gang_us),
+                latency_us,
+                f"segment {k} as {gang.configuration.name} takes {gang_us:.0f} µs, "
+                f"not less than the {latency_us:.0f} µs of {segment.configuration.name}",
+            )
+            for gang, gang_us in zip(segment.gangs, times_us[1:], strict=True)
+            if not gang_us < latency_us
+        ]
         scored.append(
             ScoredSegment(
                 segment,
                 latency_us,
-                float(model.costs.resident_bytes(model.graph, at)[0, 1, c]),
-                float(model.costs.transient_bytes(model.graph, at)[0, 1, c]),
+                float(model.costs.resident_bytes(model.graph, at)[0, 1, columns].sum()),
+                float(model.costs.transient_bytes(model.graph, at)[0, 1, columns].max()),
                 problem.platform.processor_by_name[segment.configuration.processor].memory,
                 tuple(sorted(needed)),
+                tuple(float(us) for us in times_us[1:]),
             )
         )
     return tuple(scored), tuple(violations)
@@ -169,6 +199,33 @@ def _configuration_violations(problem: Problem, model: Model, k: int, segment: P
     elif 1 < configuration.threads < len(segment.cores):
         message = f"segment {k} may choose {configuration.threads} of {len(segment.cores)} cores, but a gang is bound"
         yield Violation("cores", model.name, len(segment.cores), configuration.threads, message)
+    for gang in segment.gangs:
+        yield from _gang_violations(problem, model, k, segment, gang)
+
+
+def _gang_violations(
+    problem: Problem, model: Model, k: int, segment: PlannedSegment, gang: Gang
+) -> Iterator[Violation]:
+    """A gang keeps to the segment's processor, cores and limits, so that it blocks nobody whom the segment does not."""
+    configuration = gang.configuration
+    if configuration not in model.costs.configurations:
+        yield Violation("cost", model.name, k, 0, f"segment {k} has gang {configuration.name}, which has no costs")
+    most = problem.limits.max_threads
+    if most is not None and configuration.threads > most:
+        message = f"segment {k} has a gang of {configuration.threads} threads > {most}"
+        yield Violation("cores", model.name, configuration.threads, most, message)
+    fits = (
+        configuration.processor == segment.configuration.processor
+        and configuration.batch == segment.configuration.batch
+        and len(gang.cores) == len(set(gang.cores)) == configuration.threads
+        and set(gang.cores) <= set(segment.cores)
+    )
+    if not fits:
+        message = (
+            f"segment {k} has gang {configuration.name} on cores {gang.cores} of {configuration.processor!r}; "
+            f"it needs one core a thread, all among the segment's own {segment.cores}"
+        )
+        yield Violation("cores", model.name, len(gang.cores), configuration.threads, message)
 
 
 def isolated_schedule(problem: Problem, model: Model, segments: Sequence[ScoredSegment]) -> Schedule:

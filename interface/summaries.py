@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
-    """Every segment of every model: its layers, configuration, cores, predicted time and resident memory."""
+    """Every segment of every model: its layers, configuration, cores, predicted time, memory; and its gangs."""
     rows: list[tuple[str | Cell, ...]] = []
     groups = []
     for model_plan in plan.models:
@@ -33,13 +33,18 @@ def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
                     mebibytes(segment.transient_bytes),
                 )
             )
+            rows += [
+                ("", "", f"or {gang.configuration.name}", ", ".join(map(str, gang.cores)), milliseconds(us), "", "")
+                for gang, us in zip(planned.gangs, segment.gang_us, strict=True)
+            ]
     stamp = plan.solver
+    segments = sum(len(part.segments) for part in plan.models)
     gap = f", gap {percent(stamp.gap)}" if stamp.gap is not None else ""
     return Table(
         "Plan",
         ("model", "layers", "configuration", "cores", ">predicted ms", ">resident MiB", ">while running MiB"),
         tuple(rows),
-        note=f"{count(len(rows), 'segment')}; {stamp.method}: {stamp.status}{gap}, {stamp.runtime_s:.1f} s, "
+        note=f"{count(segments, 'segment')}; {stamp.method}: {stamp.status}{gap}, {stamp.runtime_s:.1f} s, "
         f"seed {stamp.seed}.",
         groups=tuple(groups[1:]),
     )

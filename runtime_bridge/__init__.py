@@ -1,6 +1,9 @@
 """A plan on a live runtime: serving, measuring, re-solving."""
 
-from .baselines import ThreadPerModel as ThreadPerModel
+from .baselines import ModelProcesses as ModelProcesses
+from .baselines import ModelThreads as ModelThreads
+from .baselines import PinnedWorkers as PinnedWorkers
+from .baselines import SessionOptions as SessionOptions
 from .clock import now_us as now_us
 from .comparison import DEFAULT_SESSIONS as DEFAULT_SESSIONS
 from .comparison import ONE_THREAD_SESSIONS as ONE_THREAD_SESSIONS

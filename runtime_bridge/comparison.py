@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..formulation import Plan, Problem
 from ..profiles import sample_inputs
-from .baselines import ThreadPerModel
+from .baselines import Baseline, HasProcesses, ModelThreads, Server, SessionOptions
 from .cores import CoreSample, foreign_share
 from .footprint import forget_peak, peak_bytes, resident_bytes
-from .load import Arrivals, offer
+from .load import Arrivals, ask_in_turn, offer
 from .records import RequestRecord, ResponseSummary, summaries
 from .runtime import LiveRuntime
 from .sessions import prepare_plan
@@ -32,15 +34,21 @@ class SetUp:
     ----------
     name, description : str
     plan : Plan, optional
-        Served by the live runtime; where there is none, one session and one thread a model.
-    intra_op_threads : int
-        Threads of each session without a plan; 0 for ONNX Runtime's default.
+        Served by the live runtime.
+    baseline : Baseline
+        What serves where there is no plan.
     """
 
     name: str
     description: str
     plan: Plan | None = None
-    intra_op_threads: int = 0
+    baseline: Baseline = field(default_factory=ModelThreads)
+
+    def open(self, problem: Problem, files: Mapping[str, Path]) -> Server:
+        """Start serving."""
+        if self.plan is not None:
+            return LiveRuntime(problem, self.plan, files, max_in_flight=100_000)
+        return self.baseline.open(problem, files)
 
 
 DEFAULT_SESSIONS = SetUp(
@@ -50,7 +58,7 @@ DEFAULT_SESSIONS = SetUp(
 ONE_THREAD_SESSIONS = SetUp(
     "one thread a model",
     "as default sessions, but intra_op_num_threads = 1; the operating system time-slices the models",
-    intra_op_threads=1,
+    baseline=ModelThreads(SessionOptions(threads=1)),
 )
 
 
@@ -69,6 +77,8 @@ class SetUpResult:
         Largest resident memory of its process above that before any session was open.
     round_miss_ratios : list of float
         One a round, for the spread.
+    rounds : list of list of RequestRecord
+        The records, round by round.
     """
 
     set_up: SetUp
@@ -76,6 +86,7 @@ class SetUpResult:
     duration_s: float = 0.0
     peak_bytes: int = 0
     round_miss_ratios: list[float] = field(default_factory=list)
+    rounds: list[list[RequestRecord]] = field(default_factory=list)
 
     @property
     def summaries(self) -> list[ResponseSummary]:
@@ -112,6 +123,7 @@ def compare(
     rounds: int = 3,
     round_s: float = 4.0,
     seed: int = 0,
+    closed_loop: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Comparison:
     """Offer the problem's streams to each set-up in turn, several rounds.
@@ -127,6 +139,8 @@ def compare(
     rounds : int
     round_s : float
     seed : int
+    closed_loop : bool
+        Instead of the streams' arrivals one caller a model, who asks again as soon as he has an answer.
     progress : callable, optional
         Called with turns done, turns in all, and a label.
     """
@@ -140,25 +154,26 @@ def compare(
     try:
         for set_up in set_ups:
             ours, theirs = context.Pipe()
-            server = context.Process(target=_serve, args=(theirs, set_up, problem, dict(files)), daemon=True)
+            # Not daemonic, for a set-up may have processes of its own; it ends as its connection closes.
+            server = context.Process(target=_serve, args=(theirs, set_up, problem, dict(files)))
             server.start()
             theirs.close()
             servers.append((server, ours))
+        own = [os.getpid(), *(server.pid for server, _ in servers if server.pid is not None)]
         for _, connection in servers:
-            _receive(connection)
-        pids = [multiprocessing.current_process().pid, *(server.pid for server, _ in servers)]
-        own = [pid for pid in pids if pid is not None]
+            own += _receive(connection)
         for number in range(rounds):
             for turn in range(len(set_ups)):
                 k = (turn + number) % len(set_ups)
                 if progress is not None:
                     progress(number * len(set_ups) + turn, rounds * len(set_ups), set_ups[k].name)
                 before = CoreSample.take(own)
-                servers[k][1].send((problem.streams, round_s, seed + number))
+                servers[k][1].send((() if closed_loop else problem.streams, round_s, seed + number))
                 records, peak = _receive(servers[k][1])
                 share = foreign_share(before, CoreSample.take(own))
                 foreign = max(foreign, sum(share.values()) / len(share))
                 results[k].records += records
+                results[k].rounds.append(records)
                 results[k].duration_s += round_s
                 results[k].peak_bytes = max(results[k].peak_bytes, peak)
                 results[k].round_miss_ratios.append(sum(r.missed for r in records) / max(1, len(records)))
@@ -171,7 +186,7 @@ def compare(
     return Comparison(tuple(results), foreign, rounds, round_s, seed)
 
 
-def _receive(connection: Connection) -> tuple[list[RequestRecord], int]:
+def _receive(connection: Connection) -> Any:
     answer = connection.recv()
     if isinstance(answer, BaseException):
         raise answer
@@ -186,30 +201,29 @@ def _serve(connection: Connection, set_up: SetUp, problem: Problem, files: Mappi
         feeds = {name: sample_inputs(path) for name, path in files.items()}
         forget_peak()
         base = resident_bytes()
-        with _open(set_up, problem, files) as server:
+        with set_up.open(problem, files) as server:
             warm_up = Arrivals(tuple(files) * 2, np.arange(2 * len(files)) * 1e3)
-            _round(server, warm_up, feeds)
-            connection.send(([], 0))
+            _open_loop(server, warm_up, feeds)
+            connection.send(list(server.pids) if isinstance(server, HasProcesses) else [])
             while True:
                 streams, round_s, seed = connection.recv()
-                arrivals = Arrivals.of(streams, round_s * 1e6, seed)
-                connection.send((_round(server, arrivals, feeds), peak_bytes() - base))
+                first = len(server.records)
+                if streams:
+                    _open_loop(server, Arrivals.of(streams, round_s * 1e6, seed), feeds)
+                else:
+                    ask_in_turn(server.submit, feeds, round_s * 1e6)
+                    server.drain()
+                peak = peak_bytes() - base
+                if isinstance(server, HasProcesses):
+                    peak += server.peak_bytes()
+                connection.send((server.records[first:], peak))
     except EOFError:
         pass  # the other end has all it wants
     except Exception as error:
         connection.send(error)
 
 
-def _open(set_up: SetUp, problem: Problem, files: Mapping[str, Path]) -> LiveRuntime | ThreadPerModel:
-    if set_up.plan is not None:
-        return LiveRuntime(problem, set_up.plan, files, max_in_flight=100_000)
-    deadlines_us = {s.model: s.deadline_us or float("inf") for s in problem.streams}
-    return ThreadPerModel(files, deadlines_us, set_up.intra_op_threads)
-
-
-def _round(server: LiveRuntime | ThreadPerModel, arrivals: Arrivals, feeds: Mapping[str, Feeds]) -> list[RequestRecord]:
-    """Offer the requests, wait for the last answer, and return what was written down since the last round."""
-    first = len(server.records)
+def _open_loop(server: Server, arrivals: Arrivals, feeds: Mapping[str, Feeds]) -> None:
+    """Offer the requests and wait for the last answer."""
     offer(arrivals, lambda model, due_us: server.submit(model, feeds[model], due_us))
     server.drain()
-    return server.records[first:]

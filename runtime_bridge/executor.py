@@ -40,7 +40,7 @@ class _Request:
 
 
 class Executor:
-    """Runs requests over cores, earliest deadline first at every segment boundary.
+    """Runs requests over cores, the most urgent first at every segment boundary.
 
     Parameters
     ----------
@@ -169,11 +169,11 @@ class Executor:
         self._hold(request.runnable.steps[start.step], start)
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
-            request.runnable.run_step(start.step, request.tensors)
+            request.runnable.run_step(start.step, request.tensors, start.gang)
         except Exception as error:  # whatever a backend raises concerns this request only
             failure = error
         cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
-        request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us))
+        request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
         if failure is not None:
             request.record.error = f"segment {start.step}: {failure}"
         with self._lock:
@@ -191,7 +191,7 @@ class Executor:
 
     def _hold(self, step: Step, start: Start) -> None:
         """Hold this thread to the cores that a segment may use; nothing to do where it already is."""
-        cores = step.cores if step.threads == 1 else start.cores[:1]
+        cores = step.cores if step.threads == 1 and start.gang is None else start.cores[:1]
         if self._held_to.cores != cores:
             os.sched_setaffinity(0, cores)
             self._held_to.cores = cores

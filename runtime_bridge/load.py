@@ -1,4 +1,4 @@
-"""Open-loop load: requests are sent when they are due, whatever became of the earlier ones.
+"""Load: open loop, where requests are sent when they are due whatever became of the earlier ones, and closed loop.
 
 A request's arrival is the scheduled instant, not the instant at which the generator got round to it, so a stall shows
 in the responses instead of vanishing (no coordinated omission).
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from .clock import now_us, sleep_until_us
 
 Submit = Callable[[str, float], object]
 """Called with the model and the scheduled arrival in microseconds on `now_us`'s clock."""
+
+Ask = Callable[[str, Mapping[str, np.ndarray], float | None], Future[Any]]
+"""Called with the model, its inputs and the arrival, which is now where there is none."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +79,21 @@ def offer(arrivals: Arrivals, submit: Submit, stop: threading.Event | None = Non
             sleep_until_us(start_us + offset_us)
         submit(model, start_us + offset_us)
     return start_us
+
+
+def ask_in_turn(submit: Ask, feeds: Mapping[str, Mapping[str, np.ndarray]], duration_us: float) -> None:
+    """Closed loop: one caller a model, each asking again as soon as it has its answer, for `duration_us`.
+
+    What is under way at the end is still answered. An answer that is an error is none of the caller's business.
+    """
+    end_us = now_us() + duration_us
+
+    def call(model: str) -> None:
+        while now_us() < end_us:
+            submit(model, feeds[model], None).exception()
+
+    callers = [threading.Thread(target=call, args=(model,), name=f"caller-{model}") for model in feeds]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()

@@ -85,11 +85,11 @@ class Observer:
         with self._lock:
             self._arrivals.append((at_us, model))
 
-    def finished(self, record: RequestRecord, predicted: Mapping[int, tuple[str, float]]) -> None:
-        """Note the segments of a request; `predicted` has configuration name and microseconds by segment."""
+    def finished(self, record: RequestRecord, predicted: Mapping[tuple[int, int | None], tuple[str, float]]) -> None:
+        """Note the segments of a request; `predicted` has configuration name and microseconds by segment and gang."""
         runs, ran_us, whole_us = [], 0.0, 0.0
         for segment in record.segments:
-            configuration, expected_us = predicted[segment.segment]
+            configuration, expected_us = predicted[segment.segment, segment.gang]
             took_us = segment.finish_us - segment.start_us
             ran_us, whole_us = ran_us + took_us, whole_us + expected_us
             if expected_us > 0:

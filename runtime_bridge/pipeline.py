@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..formulation import InferenceError, LayerGraph, ScoredSegment, Step
+from ..formulation import InferenceError, LayerGraph, Order, ScoredSegment, Step, steps_of
 from ..profiles import Session
 
 
@@ -19,7 +19,7 @@ class Runnable(Protocol):
     @property
     def steps(self) -> Sequence[Step]: ...
     def check(self, feeds: Mapping[str, np.ndarray]) -> None: ...
-    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None: ...
+    def run_step(self, index: int, tensors: dict[str, np.ndarray], gang: int | None = None) -> None: ...
     def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]: ...
 
 
@@ -33,14 +33,16 @@ class Pipeline:
     graph : LayerGraph
     segments : tuple of ScoredSegment
         With the times the plan predicts.
-    sessions : tuple of Session
-        One a segment.
+    sessions : tuple of tuples of Session
+        For each segment one for the way it is planned to run, then one for each of its gangs.
+    order : {'earliest_deadline', 'least_slack'}
     """
 
     model: str
     graph: LayerGraph
     segments: tuple[ScoredSegment, ...]
-    sessions: tuple[Session, ...]
+    sessions: tuple[tuple[Session, ...], ...]
+    order: Order = "earliest_deadline"
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -49,16 +51,16 @@ class Pipeline:
 
     @cached_property
     def _steps(self) -> tuple[Step, ...]:
-        return tuple(Step(s.planned.configuration.threads, s.planned.cores, s.after) for s in self.segments)
+        return steps_of(self.segments, self.order)
 
     @cached_property
     def _drops(self) -> tuple[tuple[str, ...], ...]:
         """For each segment the tensors that nobody needs after it."""
-        last_reader = {name: k for k, session in enumerate(self.sessions) for name in session.input_names}
+        last_reader = {name: k for k, (session, *_) in enumerate(self.sessions) for name in session.input_names}
         kept = set(self.graph.outputs)
         return tuple(
             tuple(t for t in session.input_names if last_reader[t] == k and t not in kept)
-            for k, session in enumerate(self.sessions)
+            for k, (session, *_) in enumerate(self.sessions)
         )
 
     def check(self, feeds: Mapping[str, np.ndarray]) -> None:
@@ -78,9 +80,12 @@ class Pipeline:
                 remedy="Name every input of the model and no other.",
             )
 
-    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None:
-        """Run one segment on the calling thread: read its tensors, add what it writes, drop what nobody needs again."""
-        session = self.sessions[index]
+    def run_step(self, index: int, tensors: dict[str, np.ndarray], gang: int | None = None) -> None:
+        """Run one segment from the calling thread: read its tensors, add what it writes, drop what nobody needs again.
+
+        It runs as its gang of that number, or as planned where there is none.
+        """
+        session = self.sessions[index][0 if gang is None else gang + 1]
         tensors.update(session.run({name: tensors[name] for name in session.input_names}))
         for name in self._drops[index]:
             tensors.pop(name, None)

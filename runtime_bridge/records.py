@@ -21,6 +21,8 @@ class SegmentRecord:
         On the runtime's clock.
     cpu_us : float
         Time its thread really had the core. Much less than `finish_us − start_us` means that the core was taken away.
+    gang : int, optional
+        Which of the segment's gangs it ran as; none where it ran as planned.
     """
 
     segment: int
@@ -28,6 +30,7 @@ class SegmentRecord:
     start_us: float
     finish_us: float
     cpu_us: float
+    gang: int | None = None
 
 
 @dataclass(slots=True)

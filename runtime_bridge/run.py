@@ -173,13 +173,14 @@ def run_scenario(
 
 
 def _compare_segments(runtime: LiveRuntime, records: Sequence[RequestRecord]) -> list[SegmentComparison]:
-    observed: dict[tuple[str, int, int], list[float]] = {}
+    observed: dict[tuple[str, int, int, int], list[float]] = {}
     for record in records:
         for segment in record.segments:
-            key = (record.model, record.plan_version, segment.segment)
+            way = 0 if segment.gang is None else segment.gang + 1
+            key = (record.model, record.plan_version, segment.segment, way)
             observed.setdefault(key, []).append(segment.finish_us - segment.start_us)
     compared = []
-    for (model, version, k), times in sorted(observed.items()):
+    for (model, version, k, way), times in sorted(observed.items()):
         scored = runtime.scored_segments(version, model)[k]
         compared.append(
             SegmentComparison(
@@ -188,8 +189,8 @@ def _compare_segments(runtime: LiveRuntime, records: Sequence[RequestRecord]) ->
                 k,
                 scored.planned.start,
                 scored.planned.stop,
-                scored.planned.configuration.name,
-                scored.latency_us,
+                (scored.planned, *scored.planned.gangs)[way].configuration.name,
+                (scored.latency_us, *scored.gang_us)[way],
                 float(np.median(times)),
                 len(times),
             )

@@ -29,9 +29,14 @@ class _Generation:
     pipelines: Mapping[str, Pipeline]
     deadline_us: Mapping[str, float]
 
-    def predicted(self, model: str) -> dict[int, tuple[str, float]]:
-        """Configuration name and predicted microseconds of each segment."""
-        return {k: (s.planned.configuration.name, s.latency_us) for k, s in enumerate(self.pipelines[model].segments)}
+    def predicted(self, model: str) -> dict[tuple[int, int | None], tuple[str, float]]:
+        """Configuration name and predicted microseconds of each segment, as planned and as each of its gangs."""
+        found: dict[tuple[int, int | None], tuple[str, float]] = {}
+        for k, segment in enumerate(self.pipelines[model].segments):
+            found[k, None] = segment.planned.configuration.name, segment.latency_us
+            for number, (gang, gang_us) in enumerate(zip(segment.planned.gangs, segment.gang_us, strict=True)):
+                found[k, number] = gang.configuration.name, gang_us
+        return found
 
 
 class LiveRuntime:
@@ -202,7 +207,7 @@ class LiveRuntime:
         pipelines: dict[str, Pipeline] = {}
         try:
             for model in problem.models:
-                pipelines[model.name] = self._pool.pipeline(model, evaluation.models[model.name].segments)
+                pipelines[model.name] = self._pool.pipeline(model, evaluation.models[model.name].segments, plan.order)
         except BaseException:
             for pipeline in pipelines.values():
                 self._pool.release(pipeline)

@@ -13,6 +13,7 @@ from ..formulation import (
     Configuration,
     Evaluation,
     Model,
+    Order,
     Plan,
     PlanError,
     PlannedSegment,
@@ -50,7 +51,9 @@ class SessionPool:
     _open: dict[_Key, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def pipeline(self, model: Model, segments: tuple[ScoredSegment, ...]) -> Pipeline:
+    def pipeline(
+        self, model: Model, segments: tuple[ScoredSegment, ...], order: Order = "earliest_deadline"
+    ) -> Pipeline:
         """Open what a model's plan needs.
 
         Raises
@@ -58,42 +61,45 @@ class SessionPool:
         EdgePlanError
             A backend does not load or refuses a segment; what was opened for this pipeline is closed again.
         """
-        opened: list[PlannedSegment] = []
-        sessions = []
+        opened: list[_Key] = []
+        sessions: list[tuple[Session, ...]] = []
         try:
             for segment in segments:
-                sessions.append(self._acquire(model, segment.planned))
-                opened.append(segment.planned)
+                ways = []
+                for key in _keys(model.name, segment.planned):
+                    ways.append(self._acquire(model, key))
+                    opened.append(key)
+                sessions.append(tuple(ways))
         except BaseException:
-            for planned in opened:
-                self._release(model.name, planned)
+            for key in opened:
+                self._release(key)
             raise
-        return Pipeline(model.name, model.graph, segments, tuple(sessions))
+        return Pipeline(model.name, model.graph, segments, tuple(sessions), order)
 
     def release(self, pipeline: Pipeline) -> None:
         """Let a pipeline's sessions go."""
         for segment in pipeline.segments:
-            self._release(pipeline.model, segment.planned)
+            for key in _keys(pipeline.model, segment.planned):
+                self._release(key)
 
-    def _acquire(self, model: Model, planned: PlannedSegment) -> Session:
-        key = _key(model.name, planned)
+    def _acquire(self, model: Model, key: _Key) -> Session:
+        _, start, stop, configuration, cores = key
         with self._lock:
             entry = self._open.get(key)
             if entry is None:
                 if model.name not in self._stores:
                     self._stores[model.name] = SegmentStore(self.files[model.name], model.graph)
-                backend = planned.configuration.backend
+                backend = configuration.backend
                 if backend not in self._backends:
                     self._backends[backend] = open_backend(backend)
-                files = self._stores[model.name].segment(planned.start, planned.stop, planned.configuration.batch)
-                session = self._backends[backend].open(files, planned.configuration, planned.cores)
+                files = self._stores[model.name].segment(start, stop, configuration.batch)
+                session = self._backends[backend].open(files, configuration, cores)
                 entry = self._open[key] = _Entry(session)
                 release_free_memory()  # opening leaves more behind than serving needs, and the next one adds to it
             entry.users += 1
             return entry.session
 
-    def _release(self, model: str, planned: PlannedSegment) -> None:
-        key = _key(model, planned)
+    def _release(self, key: _Key) -> None:
         with self._lock:
             entry = self._open[key]
             entry.users -= 1
@@ -102,10 +108,13 @@ class SessionPool:
                 entry.session.close()
 
 
-def _key(model: str, planned: PlannedSegment) -> _Key:
-    # One thread runs on whichever worker calls it, so its session serves any cores.
-    cores = planned.cores if planned.configuration.threads > 1 else ()
-    return model, planned.start, planned.stop, planned.configuration, cores
+def _keys(model: str, planned: PlannedSegment) -> list[_Key]:
+    """What a segment opens: its own way of running first, then its gangs."""
+    return [
+        # One thread runs on whichever worker calls it, so its session serves any cores.
+        (model, planned.start, planned.stop, way.configuration, way.cores if way.configuration.threads > 1 else ())
+        for way in (planned, *planned.gangs)
+    ]
 
 
 def prepare_segments(problem: Problem, evaluation: Evaluation, files: Mapping[str, Path]) -> None:

@@ -12,7 +12,8 @@ from threading import Event
 
 import numpy as np
 
-from ..formulation import EdgePlanError, Limits, Plan, Problem, simulate
+from ..formulation import EdgePlanError, Limits, Objective, Plan, Problem, evaluate, simulate
+from .gangs import with_gangs
 from .registry import solve
 from .solution import Solution
 
@@ -22,11 +23,12 @@ SIMULATED_REQUESTS = 4_000
 
 @dataclass(frozen=True)
 class Policy:
-    """A way of sharing cores: a name, a sentence, and the limits that make it."""
+    """A way of sharing cores: a name, a sentence, the limits that make it, and what is minimised within them."""
 
     name: str
     description: str
     limits: Limits
+    objective: Objective = "response"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def policies(problem: Problem) -> tuple[Policy, ...]:
     distinct: dict[str, Policy] = {}
     for name, (description, stricter) in tried.items():
         distinct.setdefault(stricter.model_dump_json(), Policy(name, description, stricter))
-    return tuple(distinct.values())
+    lean = Policy("lean", f"{tried['pool'][0]}, cut only where that saves time", tried["pool"][1], "latency")
+    return (*distinct.values(), lean)
 
 
 def by_simulation(
@@ -96,28 +99,75 @@ def by_simulation(
     -------
     tuple of Candidate
         Best first; those without a plan come last, the problem's own limits first among them. Solutions are those of
-        the problem under the policy's limits: ``optimal`` means the best plan within the policy.
+        the problem under the policy's limits: ``optimal`` means the best plan within the policy. Variants of a policy's
+        plan follow it: with gangs for idle hours, and the best of all with its segments dispatched by least slack.
     """
     tried = policies(problem)
-    found = []
+    found: list[Candidate] = []
     for policy in tried:
         try:
-            limited = problem.replace(limits=policy.limits)
+            limited = problem.replace(limits=policy.limits, objective=policy.objective)
             solution = solve(limited, time_limit_s=time_limit_s / len(tried), seed=seed, cancel=cancel)
         except EdgePlanError:
             if policy is tried[0]:
                 raise
             continue  # the policy leaves some model without a configuration
-        found.append(_candidate(limited, policy, solution, seed))
+        candidate = _candidate(limited, policy, solution, seed)
+        found.append(candidate)
+        found += _with_gangs(problem, candidate, seed)
+    found.sort(key=_rank)
+    found += _by_slack(problem, found[0], seed)
     return tuple(sorted(found, key=_rank))
 
 
 def _candidate(problem: Problem, policy: Policy, solution: Solution, seed: int) -> Candidate:
     if solution.plan is None:
         return Candidate(policy, solution, None)
+    if policy.objective != "response":
+        solution = _scored_by_response(problem, solution, solution.plan)
+    assert solution.plan is not None
     stamp = solution.plan.solver.model_copy(update={"policy": policy.name})
     plan = solution.plan.model_copy(update={"solver": stamp})
     return Candidate(policy, replace(solution, plan=plan), judge(problem, plan, seed))
+
+
+def _scored_by_response(problem: Problem, solution: Solution, plan: Plan) -> Solution:
+    """What minimises something else, scored by response, of which nothing is proven then."""
+    evaluation = evaluate(problem.replace(objective="response"), plan)
+    other = replace(solution, status="feasible", objective=evaluation.objective, bound=None, evaluation=evaluation)
+    return other.stamped()
+
+
+def _with_gangs(problem: Problem, candidate: Candidate, seed: int) -> list[Candidate]:
+    """The candidate with gangs for idle hours, as far as the problem's own limits allow them.
+
+    The objective counts segments as they run on a busy device, so what was proven of it still holds.
+    """
+    solution = candidate.solution
+    if solution.plan is None or solution.evaluation is None:
+        return []
+    widened = with_gangs(problem, solution.plan, solution.evaluation)
+    if widened is None:
+        return []
+    return [_variant(problem, candidate, widened, "gangs", "on several cores at once while nothing else wants them")]
+
+
+def _by_slack(problem: Problem, candidate: Candidate, seed: int) -> list[Candidate]:
+    """The candidate with its segments dispatched by least slack; nothing to gain without deadlines."""
+    plan = candidate.solution.plan
+    if plan is None or all(stream.deadline_us is None for stream in problem.streams):
+        return []
+    other = plan.model_copy(update={"order": "least_slack"})
+    return [_variant(problem, candidate, other, "least slack", "the segment with the least time to spare goes first")]
+
+
+def _variant(problem: Problem, candidate: Candidate, plan: Plan, name: str, description: str) -> Candidate:
+    policy = Policy(
+        f"{candidate.policy.name}, {name}", f"{candidate.policy.description}; {description}", problem.limits
+    )
+    plan = plan.model_copy(update={"solver": plan.solver.model_copy(update={"policy": policy.name})})
+    solution = replace(candidate.solution, plan=plan, evaluation=evaluate(problem, plan))
+    return Candidate(policy, solution, judge(problem, plan, candidate.solution.seed))
 
 
 def _rank(candidate: Candidate) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -120,6 +121,8 @@ class Tenant:
             may_miss = label in ("reload_us", "streaming_us")
             if np.any(values < 0) or (not may_miss and np.any(np.isnan(values))):
                 self._refuse(label, "figures of 0 or more", str(values.tolist()[:5]))
+            if may_miss and np.any(np.isinf(values)):
+                self._refuse(label, "finite figures, NaN where not measured", str(values.tolist()[:5]))
         if self.accelerator_us[0] != 0 or self.weight_bytes[0] != 0:
             self._refuse("first partition point", "an empty prefix", f"{self.accelerator_us[0]} µs on the accelerator")
         if self.cpu_us[-1] != 0:
@@ -128,10 +131,13 @@ class Tenant:
             self._refuse("weight_bytes", "weights that grow with the prefix", "a prefix with less than a shorter one")
         if not np.any(np.isfinite(self.accelerator_us + self.cpu_us)):
             self._refuse("partition points", "one that can run", "none")
-        if not self.speedup or self.speedup[0] != 1.0 or min(self.speedup) <= 0:
+        own = self.streaming_us_per_byte
+        if own is not None and not 0 <= own < math.inf:
+            self._refuse("streaming_us_per_byte", "a finite figure of 0 or more", f"{own}")
+        if not self.speedup or self.speedup[0] != 1.0 or not all(0 < s < math.inf for s in self.speedup):
             self._refuse("speedup", "1 for one thread, then positive figures", str(self.speedup))
-        if min(self.accelerator_scv, self.cpu_scv) < 0:
-            self._refuse("scv", "0 or more", f"{self.accelerator_scv}, {self.cpu_scv}")
+        if not all(0 <= scv < math.inf for scv in (self.accelerator_scv, self.cpu_scv)):
+            self._refuse("scv", "finite figures of 0 or more", f"{self.accelerator_scv}, {self.cpu_scv}")
         if self.points and len(self.points) != n:
             self._refuse("points", f"{n} names", f"{len(self.points)}")
 

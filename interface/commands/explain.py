@@ -67,7 +67,7 @@ def _overview(decisions: Sequence[Considered]) -> list[Table | str]:
             (
                 Cell(str(decision.number), "strong"),
                 f"{decision.at_us / 1e6:.1f}",
-                "; ".join(str(drift) for drift in considered.question.drifts),
+                considered.question.why,
                 _mean(considered.answer.candidates[0].mean_response_us),
                 _mean(considered.answer.candidates[decision.chosen].mean_response_us),
                 Cell(_action(considered), "good" if decision.action == "switch" else ""),
@@ -83,7 +83,7 @@ def _in_full(journal: Journal, considered: Considered) -> list[Table | str]:
     decision = considered.decision
     return [
         f"Decision {decision.number}, {decision.at_us / 1e6:.1f} s after the controller began: {_action(considered)}",
-        f"Why asked: {'; '.join(str(drift) for drift in considered.question.drifts)}.",
+        f"Why asked: {considered.question.why}.",
         _observed(considered),
         _assumed(journal, considered),
         _alternatives(considered),

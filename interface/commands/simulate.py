@@ -57,17 +57,8 @@ def simulate(
         requests = Requests.from_csv(trace, case.names)
         problem = case.problem(trace_rates(requests, len(case.names)))
     else:
+        requests = None
         problem = case.problem()
-        arrivals = [entry.arrival for entry in case.scenario.tenants if entry.arrival is not None]
-        duration_s = DURATION_S if duration_s is None else duration_s
-        requests = Requests.from_arrivals(arrivals, duration_s * 1e6, seed)
-        if not len(requests):
-            raise WorkloadError(
-                f"scenario {scenario}",
-                expected="a request within the duration",
-                got=f"none in {duration_s:g} s",
-                remedy="Simulate longer (`--duration`).",
-            )
     allocation = Allocation.load(plan) if plan is not None else whole_models(problem)
     evaluation = evaluate_tenancy(problem, allocation)
     entries = case.scenario.tenants
@@ -80,6 +71,17 @@ def simulate(
             got=evaluation.unstable[0],
             remedy="Lower the rates, plan other partition points, or simulate the overload with --allow-unstable.",
         )
+    if requests is None:
+        arrivals = [entry.arrival for entry in case.scenario.tenants if entry.arrival is not None]
+        duration_s = DURATION_S if duration_s is None else duration_s
+        requests = Requests.from_arrivals(arrivals, duration_s * 1e6, seed)
+        if not len(requests):
+            raise WorkloadError(
+                f"scenario {scenario}",
+                expected="a request within the duration",
+                got=f"none in {duration_s:g} s",
+                remedy="Simulate longer (`--duration`).",
+            )
     simulation = simulate_tenancy(
         problem,
         allocation,

@@ -21,6 +21,9 @@ from .switch_cost import sessions_to_open, switch_cost
 class Decider:
     """Decides from windows whether to ask, and from answers whether to switch.
 
+    Where the solver or the switch itself fails, it asks again without a new drift: after a rest, then after twice that,
+    and so on up to the horizon.
+
     Parameters
     ----------
     problem : TenancyProblem
@@ -54,10 +57,12 @@ class Decider:
         self._rest_until_us = self._settling_until_us = -math.inf
         self._opening_us = settings.opening_us_per_session
         self._decisions = 0
+        self._failures = 0
+        self._retry_at_us = math.inf
         self.switching_to: Allocation | None = None
 
     def look(self, window: Window) -> Question | None:
-        """Take a window in; a question where a drift has lasted and it is time to decide again."""
+        """Take a window in; a question where a drift has lasted or something failed, and it is time to decide."""
         self._sight.add(window)
         self._at_us = window.end_us
         estimates = self.estimates()
@@ -71,8 +76,10 @@ class Decider:
         keys = {(d.quantity, d.tenant, d.seen > d.believed) for d in found}
         self._streak = {key: self._streak.get(key, 0) + 1 for key in keys}
         lasted = any(n >= self.settings.persistence for n in self._streak.values())
-        if not lasted or window.end_us < self._rest_until_us:
+        retry = window.end_us >= self._retry_at_us
+        if not (lasted or retry) or window.end_us < self._rest_until_us:
             return None
+        self._retry_at_us = math.inf
         if certain:
             self._settling_until_us = window.end_us + self.settings.settling_s * 1e6
             if not settling:
@@ -107,6 +114,10 @@ class Decider:
         self._decisions += 1
         chosen, saving, cost, reason = self._weigh(answer)
         self.switching_to = answer.candidates[chosen].allocation if chosen else None
+        if answer.failure and not chosen:
+            self._ask_again()
+        elif not chosen:
+            self._failures = 0
         return Decision(
             number=self._decisions,
             at_us=question.at_us,
@@ -122,7 +133,9 @@ class Decider:
         assert self.switching_to is not None, "no switch was decided"
         new, self.switching_to = self.switching_to, None
         if not outcome.done:
+            self._ask_again()
             return
+        self._failures = 0
         opened = sessions_to_open(self.allocation, new)
         if opened:
             self._opening_us = outcome.opening_us / opened
@@ -130,6 +143,12 @@ class Decider:
         self.allocation = new
         self._asked = demands(self.problem, new)
         self._sight.forget_costs()
+
+    def _ask_again(self) -> None:
+        """After a failure: what is believed has changed already, so no drift would lead to another question."""
+        rest_s = min(self.settings.rest_s * 2**self._failures, self.settings.horizon_s)
+        self._retry_at_us = self._at_us + rest_s * 1e6
+        self._failures = min(self._failures + 1, 30)
 
     def _weigh(self, answer: Answer) -> tuple[int, float | None, SwitchCost | None, str]:
         settings, candidates = self.settings, answer.candidates

@@ -7,6 +7,10 @@ from .estimates import poisson_rate
 from .events import Belief, Drift, Estimate, TenantEstimate
 from .settings import ControllerSettings
 
+_LEAST_FACTOR = 0.01
+"""Least times a stated cost that is believed: where streaming was stated too dear, nothing is left for the service,
+and costs of 0 would make no problem (0 times the ∞ of what cannot run)."""
+
 
 def find_drifts(
     problem: TenancyProblem,
@@ -101,7 +105,9 @@ def _cost_drift(
     low, high = (seen.low - added_us) / stated_us, (seen.high - added_us) / stated_us
     if low <= factor * settings.cost_change and high >= factor / settings.cost_change:
         return None
-    value = max(0.0, (seen.value - added_us) / stated_us)
+    value = max(_LEAST_FACTOR, (seen.value - added_us) / stated_us)
+    if value == factor:
+        return None
     return Drift.model_validate({"quantity": quantity, "tenant": tenant, "believed": factor, "seen": value})
 
 

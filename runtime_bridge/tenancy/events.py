@@ -168,12 +168,13 @@ class SwitchCost(_Data):
 
 
 class Question(_Data):
-    """A drift that was let through: what the solver is asked for.
+    """What the solver is asked for: a drift was let through, or the last answer or switch failed.
 
     Attributes
     ----------
     at_us : float
     drifts : tuple of Drift
+        None where it is asked again after a failure.
     estimates : tuple of TenantEstimate
     before, after : Belief
         What was believed, and what is from now on.
@@ -185,6 +186,11 @@ class Question(_Data):
     estimates: tuple[TenantEstimate, ...]
     before: Belief
     after: Belief
+
+    @property
+    def why(self) -> str:
+        """In words."""
+        return "; ".join(str(drift) for drift in self.drifts) or "asked again after a failure"
 
 
 class Answer(_Data):

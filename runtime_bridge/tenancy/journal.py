@@ -120,7 +120,8 @@ class Journal:
         subject = f"journal {path}"
         with readable(subject, JournalError):
             text = Path(path).read_text(encoding="utf-8")
-        lines = text.splitlines()
+        # Not `splitlines`, which also cuts at separators that JSON leaves as they are, in a tenant's name for instance.
+        lines = text.removesuffix("\n").split("\n") if text else []
         if text and not text.endswith("\n"):
             if not partial:
                 raise JournalError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
 
 class ControllerSettings(BaseModel):
@@ -48,7 +51,7 @@ class ControllerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     interval_s: FiniteFloat = Field(default=0.5, gt=0)
-    rate_windows_s: tuple[FiniteFloat, ...] = Field(default=(2.0, 4.0, 8.0, 16.0), min_length=1)
+    rate_windows_s: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] = Field(default=(2.0, 4.0, 8.0, 16.0), min_length=1)
     confidence: FiniteFloat = Field(default=0.999, gt=0, lt=1)
     companion_confidence: FiniteFloat = Field(default=0.95, gt=0, lt=1)
     settling_s: FiniteFloat = Field(default=6.0, ge=0)
@@ -63,3 +66,10 @@ class ControllerSettings(BaseModel):
     horizon_s: FiniteFloat = Field(default=30.0, gt=0)
     opening_us_per_session: FiniteFloat = Field(default=50_000.0, ge=0)
     disturbance: FiniteFloat = Field(default=0.5, ge=0)
+
+    @field_validator("rate_windows_s")
+    @classmethod
+    def _ascending(cls, windows_s: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in pairwise(windows_s)):
+            raise ValueError(f"windows must ascend, got {windows_s}")
+        return windows_s

@@ -25,6 +25,10 @@ _NARROW = 0.01
 """Slices are cut until 1 − utilisation varies by no more than this share, then searched."""
 _NODES = 1_000_000
 """Nodes after which a slice is cut instead of searched further."""
+_PROBE = 10_000
+"""The same while nothing stable is known: no bound closes a slice then, but few choices are soon gone through."""
+_ALL = 2**62
+"""More nodes than any search has."""
 
 
 @dataclass(order=True)
@@ -107,7 +111,12 @@ class BranchAndBound:
                 break
             if stop():
                 return part.bound
-            if part.mask == 0 or part.high - part.low <= _NARROW * (1.0 - part.low):
+            # In halves of 1 − ρ by ratio, for the bound replaces 1 − ρ by 1 − low; the last slice ends at full load.
+            middle = 1.0 - float(np.sqrt((1.0 - part.low) * max(1.0 - part.high, 1e-3 * (1.0 - part.low))))
+            narrow = part.mask == 0 or part.high - part.low <= _NARROW * (1.0 - part.low)
+            cuttable = part.low < middle < part.high  # not so where floats have nothing in between
+            if narrow or not cuttable or not np.isfinite(best.total):
+                budget = (_NODES if narrow else _PROBE) if cuttable else _ALL
                 best.total, nodes, _ = search_slice(
                     space.rate,
                     _members(part.mask, n),
@@ -121,12 +130,10 @@ class BranchAndBound:
                     best.total,
                     best.point,
                     best.order,
-                    _NODES,
+                    budget,
                 )
-                if nodes <= _NODES:
+                if nodes <= budget:
                     continue
-            # In halves of 1 − ρ by ratio, for the bound replaces 1 − ρ by 1 − low; the last slice ends at full load.
-            middle = 1.0 - float(np.sqrt((1.0 - part.low) * max(1.0 - part.high, 1e-3 * (1.0 - part.low))))
             push(part.mask, part.partial, part.low, middle, part.bound)
             push(part.mask, part.partial, middle, part.high, part.bound)
         return best.total

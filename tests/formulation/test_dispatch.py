@@ -28,6 +28,7 @@ from edgeplan.formulation import (
     Stream,
     Trace,
     simulate,
+    tails_us,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,78 @@ def test_no_core_is_shared_and_every_request_ends(requests: list[tuple[int, floa
             taken = {core for cores in busy.values() for core in cores}
             assert not taken & set(start.cores)
             busy[start.request, start.step] = start.cores
+        request, step = min(busy)
+        del busy[request, step]
+        ended += dispatcher.finish(request, step)
+    assert ended == len(requests)
+
+
+PAIR = ((0, 1),)
+
+
+def test_a_gang_runs_while_nothing_else_is_ready() -> None:
+    dispatcher = Dispatcher([0, 1])
+    dispatcher.release(0, 10.0, [Step(1, (0, 1), gangs=PAIR)])
+    assert dispatcher.starts() == [Start(0, 0, (0, 1), gang=0)]
+    assert dispatcher.finish(0, 0)
+    dispatcher.release(1, 10.0, [Step(1, (0, 1), gangs=PAIR)])
+    dispatcher.release(2, 20.0, [Step(1, (0, 1), gangs=PAIR)])
+    assert dispatcher.starts() == [Start(1, 0, (0,)), Start(2, 0, (1,))]
+
+
+def test_no_gang_where_another_segment_holds_one_of_its_cores() -> None:
+    dispatcher = Dispatcher([0, 1])
+    dispatcher.release(0, 10.0, [Step(1, (0,))])
+    assert dispatcher.starts() == [Start(0, 0, (0,))]
+    dispatcher.release(1, 20.0, [Step(1, (0, 1), gangs=PAIR)])
+    assert dispatcher.starts() == [Start(1, 0, (1,))]
+
+
+def test_what_waits_for_other_cores_does_not_stop_a_gang() -> None:
+    dispatcher = Dispatcher([0, 1, 2])
+    dispatcher.release(0, 5.0, [Step(1, (2,))])
+    dispatcher.release(1, 6.0, [Step(1, (0, 1), gangs=PAIR)])
+    dispatcher.release(2, 9.0, [Step(1, (2,))])
+    assert dispatcher.starts() == [Start(0, 0, (2,)), Start(1, 0, (0, 1), gang=0)]
+
+
+def test_the_largest_gang_that_leaves_everybody_a_core_runs() -> None:
+    dispatcher = Dispatcher(range(4))
+    gangs = ((0, 1, 2, 3), (0, 1), (2, 3))
+    for request in range(2):
+        dispatcher.release(request, float(request), [Step(1, (0, 1, 2, 3), gangs=gangs)])
+    assert dispatcher.starts() == [Start(0, 0, (0, 1), gang=1), Start(1, 0, (2, 3), gang=2)]
+
+
+def test_least_slack_lets_the_longer_request_go_first() -> None:
+    for tail_us, first in ((0.0, 1), (60.0, 0)):
+        dispatcher = Dispatcher([0])
+        dispatcher.release(0, 100.0, [Step(1, (0,), tail_us=tail_us)])
+        dispatcher.release(1, 50.0, [Step(1, (0,), tail_us=tail_us and 5.0)])
+        assert dispatcher.starts()[0].request == first
+
+
+def test_tails_follow_the_longest_path() -> None:
+    assert tails_us([1.0, 5.0, 2.0, 3.0], [(), (0,), (0,), (1, 2)]) == [9.0, 8.0, 5.0, 3.0]
+
+
+@given(st.lists(st.tuples(st.floats(1, 100), st.integers(1, 3), st.booleans()), min_size=1, max_size=12))
+def test_no_ready_segment_is_kept_from_a_core_by_a_gang(requests: list[tuple[float, int, bool]]) -> None:
+    """Work conservation: while one thread waits, no core that it may use is free, and no gang has just started."""
+    dispatcher = Dispatcher([0, 1, 2])
+    for i, (deadline, count, ganged) in enumerate(requests):
+        gangs = ((0, 1, 2), (1, 2)) if ganged else ()
+        steps = [Step(1, (0, 1, 2), after=(k - 1,) if k else (), gangs=gangs) for k in range(count)]
+        dispatcher.release(i, deadline, steps)
+    busy: dict[tuple[int, int], tuple[int, ...]] = {}
+    ended = 0
+    while dispatcher.in_flight:
+        starts = dispatcher.starts()
+        for start in starts:
+            assert not {core for cores in busy.values() for core in cores} & set(start.cores)
+            busy[start.request, start.step] = start.cores
+        left = dispatcher.in_flight - len({request for request, _ in busy})
+        assert not left or all(start.gang is None for start in starts)
         request, step = min(busy)
         del busy[request, step]
         ended += dispatcher.finish(request, step)

@@ -7,6 +7,7 @@ from edgeplan.formulation import (
     Configuration,
     CostError,
     CostTable,
+    Gang,
     Layer,
     LayerGraph,
     Limits,
@@ -243,3 +244,44 @@ def test_platforms_that_make_no_sense_are_refused() -> None:
         Platform(name="p", processors=two, memories=(host,))
     with pytest.raises(PlatformError, match="a link from memory 'host' to memory 'vram'"):
         cpu_and_gpu().model_copy(update={"links": ()}).transfer_us("cpu", "gpu", 1)
+
+
+def ganged(problem: Problem, gang: Gang) -> Plan:
+    """The first model whole on one thread of two cores, with a gang."""
+    model = problem.models[0]
+    segment = PlannedSegment(start=0, stop=model.graph.n_layers, configuration=CPU1, cores=(0, 1), gangs=(gang,))
+    part = ModelPlan(model=model.name, sha256=model.sha256, segments=(segment,))
+    return Plan(models=(part,), solver=SolverStamp(method="hand", status="feasible"))
+
+
+def test_a_gang_costs_memory_and_leaves_response_as_it_was() -> None:
+    problem = Problem((chain_model("a", [100.0, 60.0]),), two_cores(), (periodic("a", 1000.0),))
+    plain = evaluate(problem, plan_of(problem, [(0, 2, CPU1, (0, 1))]))
+    widened = evaluate(problem, ganged(problem, Gang(configuration=CPU2, cores=(0, 1))))
+    assert widened.feasible
+    assert widened.models["a"].response_us == plain.models["a"].response_us
+    assert widened.models["a"].segments[0].gang_us == (81.0,)
+    assert widened.memory_bytes["host"] == plain.memory_bytes["host"] + 200
+
+
+@pytest.mark.parametrize(
+    ("gang", "kind"),
+    [
+        (Gang(configuration=CPU2, cores=(0, 7)), "cores"),
+        (Gang(configuration=CPU2, cores=(0, 0)), "cores"),
+        (Gang(configuration=CPU1, cores=(0, 1)), "cores"),
+        (Gang(configuration=CPU2.model_copy(update={"threads": 3}), cores=(0, 1)), "cost"),
+    ],
+)
+def test_a_gang_that_cannot_run_is_a_violation(gang: Gang, kind: str) -> None:
+    problem = Problem((chain_model("a", [100.0, 60.0]),), two_cores(), (periodic("a", 1000.0),))
+    assert kind in {violation.kind for violation in evaluate(problem, ganged(problem, gang)).violations}
+
+
+def test_a_gang_that_is_not_faster_is_a_violation() -> None:
+    model = chain_model("a", [100.0])
+    slow = CostTable.create([CPU1, CPU2], [[100.0, 100.0]])
+    problem = Problem((Model("a", model.graph, slow),), two_cores(), (periodic("a", 1000.0),))
+    broken = evaluate(problem, ganged(problem, Gang(configuration=CPU2, cores=(0, 1)))).violations
+    assert [violation.kind for violation in broken] == ["cost"]
+    assert "not less than" in str(broken[0])

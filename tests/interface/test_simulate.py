@@ -236,6 +236,14 @@ def test_a_trace_needs_no_arrivals_nor_every_tenant(folder: Folder) -> None:
     assert "–" in result.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--allow-unstable",), ("--duration", "inf", "--allow-unstable")])
+def test_more_requests_than_can_be_drawn_are_bad_input(options: tuple[str, ...], folder: Folder) -> None:
+    path = folder.scenario(tenant(0, arrival={"kind": "poisson", "rate_hz": 1e9}))
+    result = CliRunner().invoke(app, ["simulate", path, *options])
+    assert result.exit_code == ExitCode.BAD_INPUT, (result.output, result.exception)
+    assert ("at most 100,000,000" if options else "unstable: ρ") in result.stderr
+
+
 def test_overload_is_simulated_where_it_is_asked_for(folder: Folder) -> None:
     overload = folder.scenario(tenant(0, arrival={"kind": "poisson", "rate_hz": 500}))
     found = answer("simulate", overload, "--allow-unstable", "--duration", "5")

@@ -80,10 +80,10 @@ def test_the_observer_states_rates_and_the_median_slowdown_of_the_window() -> No
     observer = Observer(window_us=1e6, min_runs=3)
     now = now_us()
     observer.arrived("a", now - 5e6)
-    observer.finished(record(900, now - 5e6), {0: ("c", 100.0)})
+    observer.finished(record(900, now - 5e6), {(0, None): ("c", 100.0)})
     for us in (150, 200, 1000):
         observer.arrived("a", now)
-        observer.finished(record(us, now), {0: ("c", 100.0)})
+        observer.finished(record(us, now), {(0, None): ("c", 100.0)})
     observation = observer.observe()
     assert observation.arrivals == {"a": 3}
     assert observation.rate_hz("a") == 3
@@ -94,7 +94,7 @@ def test_the_observer_states_rates_and_the_median_slowdown_of_the_window() -> No
 
 def test_too_few_runs_state_nothing() -> None:
     observer = Observer(min_runs=2)
-    observer.finished(record(200, now_us()), {0: ("c", 100.0)})
+    observer.finished(record(200, now_us()), {(0, None): ("c", 100.0)})
     assert observer.observe().slowdown == {}
 
 

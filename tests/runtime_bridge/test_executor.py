@@ -28,7 +28,7 @@ class Fake:
         if "bad" in feeds:
             raise InferenceError("request", expected="good", got="bad", remedy="Be good.")
 
-    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None:
+    def run_step(self, index: int, tensors: dict[str, np.ndarray], gang: int | None = None) -> None:
         self.action(self.name, index)
         tensors[f"{self.name}{index}"] = np.zeros(1)
 

@@ -8,11 +8,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeplan.formulation import EdgePlanError, InferenceError, Periodic, PlanError, StalePlanError, evaluate
+from edgeplan.formulation import (
+    CostTable,
+    EdgePlanError,
+    Gang,
+    InferenceError,
+    ModelPlan,
+    Periodic,
+    PlanError,
+    Problem,
+    StalePlanError,
+    evaluate,
+)
 from edgeplan.runtime_bridge import (
     DEFAULT_SESSIONS,
     ONE_THREAD_SESSIONS,
@@ -20,10 +32,14 @@ from edgeplan.runtime_bridge import (
     Controller,
     Hysteresis,
     LiveRuntime,
+    ModelProcesses,
+    ModelThreads,
     Observation,
     Phase,
+    PinnedWorkers,
     Planner,
     Replan,
+    SessionOptions,
     SetUp,
     compare,
     replan,
@@ -246,6 +262,76 @@ def test_an_overloaded_device_still_gets_a_plan(toys: Toys) -> None:
     outcome = replan(problem, toys.halved(), Assumptions(dict.fromkeys(toys.files, 50.0)), time_limit_s=5.0, seed=0)
     assert outcome.plan is not None
     assert outcome.view == "deadlines let go"
+
+
+def faster_gangs(toys: Toys) -> Problem:
+    """The toys with gangs that take half the time."""
+    models = tuple(
+        replace(m, costs=CostTable.create([ORT, GANG], [[50.0, 25.0]] * m.graph.n_layers, fixed_us=20.0))
+        for m in toys.problem.models
+    )
+    return toys.problem.replace(models=models)
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_segments_run_as_gangs_on_an_idle_device_and_answer_the_same(toys: Toys) -> None:
+    def ganged(part: ModelPlan) -> ModelPlan:
+        gang = Gang(configuration=GANG, cores=CORES)
+        segments = tuple(s.model_copy(update={"cores": CORES, "gangs": (gang,)}) for s in part.segments)
+        return part.model_copy(update={"segments": segments})
+
+    plan = toys.halved()
+    plan = plan.model_copy(update={"models": tuple(ganged(part) for part in plan.models), "order": "least_slack"})
+    with LiveRuntime(faster_gangs(toys), plan, toys.files) as runtime:
+        for seed in range(3):
+            feeds = toys.feeds(seed)
+            answers = {model: runtime.submit(model, feeds) for model in toys.files}
+            for model, answer in answers.items():
+                for name, expected in toys.unsplit(model, feeds).items():
+                    np.testing.assert_allclose(answer.result(WAIT_S)[name], expected, rtol=1e-4, atol=1e-5)
+        runtime.drain(WAIT_S)
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+        assert [(s.gang, s.cores) for s in runtime.records[-1].segments] == [(0, CORES), (0, CORES)]
+
+
+BASELINES = {
+    "default": ModelThreads(),
+    "no spinning": ModelThreads(SessionOptions(spinning=False)),
+    "pinned": ModelThreads(SessionOptions(threads=1), pinned=True),
+    "first come": PinnedWorkers(),
+    "earliest deadline": PinnedWorkers("earliest_deadline"),
+    "split": PinnedWorkers(core_of={"left": 0, "right": len(CORES) - 1}),
+}
+
+
+@pytest.mark.parametrize("baseline", BASELINES.values(), ids=BASELINES)
+def test_every_baseline_answers_every_request(toys: Toys, baseline: ModelThreads | PinnedWorkers) -> None:
+    feeds = toys.feeds()
+    with baseline.open(toys.problem, toys.files) as server:
+        futures = [(model, server.submit(model, feeds)) for _ in range(5) for model in toys.files]
+        server.drain()
+        for model, future in futures:
+            for value, expected in zip(future.result(WAIT_S), toys.unsplit(model, feeds).values(), strict=True):
+                np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+        assert len(server.records) == len(futures)
+        server.submit("left", {"image": np.zeros(1, np.float32)}).result(WAIT_S)
+        assert server.records[-1].error
+
+
+@pytest.mark.slow
+def test_a_closed_loop_keeps_every_set_up_busy(toys: Toys) -> None:
+    set_ups = (
+        SetUp("processes", "a process a model", baseline=ModelProcesses()),
+        SetUp("pool", "one pool", baseline=ModelThreads(SessionOptions(shared_pool=True))),
+        SetUp("plan", "the plan", toys.halved()),
+    )
+    comparison = compare(set_ups, toys.problem, toys.files, rounds=1, round_s=0.5, closed_loop=True)
+    for result in comparison.results:
+        assert {record.model for record in result.records} == set(toys.files)
+        assert all(not record.error for record in result.records)
+        for model in toys.files:
+            own = [record for record in result.records if record.model == model]
+            assert all(a.finish_us <= b.arrival_us for a, b in itertools.pairwise(own))
 
 
 @pytest.mark.slow

@@ -14,7 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...arrivals import arrival_times
 from ...errors import WorkloadError, capped
 from ...files import readable
-from ...workload import Arrival
+from ...workload import Arrival, Trace
+
+MOST_REQUESTS = 100_000_000
+"""More are not drawn: a simulation keeps about 80 bytes of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,17 @@ class Requests:
 
     @classmethod
     def from_arrivals(cls, arrivals: Sequence[Arrival], duration_us: float, seed: int = 0) -> Requests:
-        """What arrives within `duration_us`; each stream draws from its own child of the seed."""
+        """What arrives within `duration_us`; each stream draws from its own child of the seed.
+
+        Raises
+        ------
+        WorkloadError
+            More than `MOST_REQUESTS` are to be expected.
+        """
+        expected = sum(len(a.times_us) if isinstance(a, Trace) else a.rate_hz * duration_us / 1e6 for a in arrivals)
+        if not expected <= MOST_REQUESTS:
+            remedy = "Simulate a shorter time, or lower the rates."
+            _refuse(f"at most {MOST_REQUESTS:,}", f"about {expected:.3g} in {duration_us / 1e6:g} s", remedy)
         times = [arrival_times(a, duration_us, np.random.default_rng([seed, k])) for k, a in enumerate(arrivals)]
         tenant = np.repeat(np.arange(len(times)), [len(t) for t in times])
         together = np.concatenate(times) if times else np.empty(0)
@@ -94,7 +107,7 @@ class Requests:
                 time_s = float(row["time_s"])
             except (TypeError, ValueError):
                 time_s = math.nan
-            if not math.isfinite(time_s):
+            if not math.isfinite(time_s * 1e6):
                 _refuse("a time in seconds", repr(row["time_s"]), "Correct this line.", where)
             if times and time_s < times[-1]:
                 _refuse("times that never run backwards", f"{time_s} after {times[-1]}", "Sort the trace.", where)

@@ -89,7 +89,7 @@ def simulate_tenancy(
         asked.residency_set,
         asked.resident_bytes,
         int(problem.accelerator.weight_capacity_bytes),
-        np.random.default_rng([seed, 0]),
+        _draws(seed, 0),
     )
     gathered = [b or Batching() for b in (batching or [None] * n)]
     urgency = list(priority) if priority is not None and discipline == "priority" else [0] * n
@@ -131,7 +131,7 @@ def simulate_tenancy(
             asked.cpu_us,
             scv,
             pool.servers,
-            np.random.default_rng([seed, 1 + number]),
+            _draws(seed, 1 + number),
             cpu_start,
             finish,
         )
@@ -150,6 +150,15 @@ def simulate_tenancy(
         shared,
         asked.on_accelerator,
     )
+
+
+def _draws(seed: int, stage: int) -> np.random.Generator:
+    """Service times of a stage: of nothing that `Requests` draws from the same seed, nor of another stage.
+
+    NumPy takes ``[seed, 0]`` for ``seed`` (it pads with zeros), so that services drawn from lists would be the very
+    numbers of the times between arrivals; a spawn key is kept apart.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stage,)))
 
 
 def _own_pools(names: tuple[str, ...], asked: Demands) -> tuple[Pool, ...]:

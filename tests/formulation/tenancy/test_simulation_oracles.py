@@ -243,3 +243,14 @@ def test_same_seed_same_result():
     np.testing.assert_array_equal(one.finish_us, two.finish_us)
     other = simulate_tenancy(noisy, allocation, requests, seed=8)
     assert np.any(other.finish_us != one.finish_us)
+
+
+@pytest.mark.parametrize("seed", [0, 242])
+def test_services_are_not_the_numbers_that_arrivals_were_drawn_from(seed):
+    # M/M/1 at ρ = 0.8: with services that are long where gaps are, the mean wait would be 0.
+    tenant = Tenant.create("t", [0, 800.0], [math.inf, 0], [0, 1], accelerator_scv=1.0)
+    problem = TenancyProblem.create([tenant], [1000.0], Accelerator(name="npu", weight_capacity_bytes=1), 0)
+    whole = Allocation(tenants=(TenantAllocation(tenant="t", point=1),))
+    requests = Requests.poisson(problem.rate_hz, 400_000, seed)
+    found = simulate_tenancy(problem, whole, requests, seed=seed, warm_up=0.1)
+    assert found.overall.mean_us == pytest.approx(4_000, rel=0.08)

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from edgeplan.formulation import PlanError
-from edgeplan.formulation.tenancy import Allocation
+from edgeplan.formulation.tenancy import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
 from edgeplan.runtime_bridge.tenancy import (
+    Answer,
     Belief,
     ControllerSettings,
     Decider,
@@ -28,6 +29,7 @@ from edgeplan.runtime_bridge.tenancy import (
 )
 from edgeplan.solvers import solve
 from edgeplan.solvers.tenancy import Reallocator
+from pydantic import ValidationError
 from scipy.stats import chi2
 
 from .controlled import allocations, brute_force, predict, proposals, two_tenants, windows
@@ -159,14 +161,26 @@ def test_where_nothing_keeps_up_or_the_solver_fails_it_says_so() -> None:
 def test_a_switch_that_fails_leaves_the_allocation_as_it_was() -> None:
     problem = two_tenants()
     allocation = brute_force(problem).allocation
-    decider = Decider(problem, allocation, ControllerSettings())
-    for window in windows(problem, allocation, step, 60):
+    decider = Decider(problem, allocation, ControllerSettings(rest_s=4.0, horizon_s=30.0))
+    failed_s, asked = [], []
+    for window in windows(problem, allocation, step, 120):
         question = decider.look(window)
         if question is not None:
+            asked.append(question)
             decider.decide(question, proposals(problem, allocation, decider.belief))
         if decider.switching_to is not None:
+            failed_s.append(window.end_us / 1e6)
             decider.switched(Outcome(done=False, failure="no memory"))
     assert decider.allocation == allocation
+    retries = [question for question in asked if not question.drifts]
+    assert retries, "the load is as it was, so that nothing but the failure asks again"
+    assert retries[0].why == "asked again after a failure"
+    assert len(failed_s) < 12, "each failure waits longer than the one before"
+
+
+def test_windows_of_rates_must_ascend() -> None:
+    with pytest.raises(ValidationError, match="ascend"):
+        ControllerSettings(rate_windows_s=(4.0, 2.0))
 
 
 def test_alternatives_are_considered_by_name() -> None:
@@ -257,3 +271,26 @@ def brute_mean(belief: Belief) -> float:
     """Least mean response of any allocation, by the evaluator."""
     seen = two_tenants().replace(rate_hz=np.array(belief.rate_hz))
     return min(predicted_mean_us(seen, a) for a in allocations(seen))
+
+
+def test_streaming_stated_too_dear_leaves_a_problem_to_solve() -> None:
+    # Streaming is stated as 10 ms, but whole requests take 5 ms: nothing is left for the service itself.
+    device = Accelerator(name="npu", weight_capacity_bytes=1000, streaming_us_per_byte=10.0)
+    tenant = Tenant.create("t", [0, np.inf, 4_000], [90_000, 50_000, 0], [0, 1000, 2000])
+    problem = TenancyProblem.create([tenant], [20.0], device, 1)
+    whole = Allocation(tenants=(TenantAllocation(tenant="t", point=2),))
+    seen = [
+        Window(
+            start_us=k * 5e5,
+            end_us=(k + 1) * 5e5,
+            tenants=(TenantWindow(arrivals=10, service_us=(5_000.0,) * 10),),
+        )
+        for k in range(40)
+    ]
+
+    def proposals(problem: TenancyProblem, allocation: Allocation, belief: Belief) -> Answer:
+        return propose(problem, allocation, belief, lambda _: SimpleNamespace(allocation=whole), lambda *_: 1_000.0)
+
+    journal = rehearse(problem, whole, seen, proposals)
+    assert len(journal.decisions) == 1
+    assert 0 < journal.decisions[0].question.after.service_factor[0] <= 0.01

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeplan.formulation.tenancy import Accelerator, LruResidency, TenancyProblem, Tenant
-from edgeplan.runtime_bridge.tenancy import Header, Journal, JournalError, JournalWriter, rehearse, replay
+from edgeplan.runtime_bridge.tenancy import (
+    ControllerSettings,
+    Header,
+    Journal,
+    JournalError,
+    JournalWriter,
+    rehearse,
+    replay,
+)
 from edgeplan.runtime_bridge.tenancy.problem_data import ProblemData
 
 from .controlled import brute_force, proposals, two_tenants, windows
@@ -164,3 +172,12 @@ def test_a_journal_that_cannot_be_read_or_written_is_refused(tmp_path: Path, jou
     with pytest.raises(JournalError, match="nowhere"):
         JournalWriter(journal.header, tmp_path / "nowhere" / "journal.jsonl")
     assert isinstance(journal.header, Header)
+
+
+def test_names_may_hold_what_unicode_calls_a_line_separator(tmp_path: Path) -> None:
+    problem = two_tenants()
+    renamed = problem.replace(tenants=(problem.tenants[0].replace(name="a\u2028b\x85c"), problem.tenants[1]))
+    header = Header.of(renamed, brute_force(renamed).allocation, ControllerSettings())
+    with JournalWriter(header, tmp_path / "journal.jsonl"):
+        pass
+    assert Journal.load(tmp_path / "journal.jsonl").header == header

@@ -125,3 +125,42 @@ def test_same_seed_same_allocation():
     problem = random_tenancy(14, 20, 16, 0.8, 2)
     one, two = (solve(problem, "local_search", seed=5) for _ in range(2))
     assert one.allocation.tenants == two.allocation.tenants
+
+
+def test_the_search_ends_where_loads_are_next_to_the_limit():
+    # Nothing stable, and no bound that closes the slices next to full load: they were halved without end.
+    overloaded = Tenant.create("t", [0, 900], [np.inf, 0], [0, 3_000], accelerator_scv=1.0)
+    device = Accelerator(name="npu", weight_capacity_bytes=5_000, residency=CoCompiledResidency())
+    answer = solve(TenancyProblem.create([overloaded], [1e6], device, 0), "branch_and_bound", time_limit_s=20)
+    assert answer.status == "infeasible"
+    # A best choice of which the last slice, which ends at full load, keeps being cut.
+    tenants = [
+        Tenant.create(
+            "a", [0, 189.27454133], [1712.78903863, 0], [0, 5470], [107, 182], speedup=(1.0, 1.8), accelerator_scv=1.0
+        ),
+        Tenant.create(
+            "b",
+            [0, 83.95156217, 811.40008739],
+            [1717.11528925, 999.04051001, 0],
+            [0, 4154, 5639],
+            [581, 584, 866],
+            streaming_us=[0, 0, 33.31598636],
+            resident_bytes=[0, 0, 5639],
+            speedup=(1.0, 3.0),
+            accelerator_scv=1.0,
+            cpu_scv=4.0,
+        ),
+    ]
+    device = Accelerator(
+        name="npu",
+        weight_capacity_bytes=1_000_000,
+        reload_fixed_us=10,
+        reload_us_per_byte=1,
+        streaming_fixed_us=500,
+        streaming_us_per_byte=0.5,
+        handover_us_per_byte=0.1,
+    )
+    problem = TenancyProblem.create(tenants, [120.70222355, 2169.68420409], device, 2)
+    exact, oracle = solve(problem, "branch_and_bound"), solve(problem, "brute_force")
+    assert (exact.status, oracle.status) == ("optimal", "optimal")
+    assert exact.objective == pytest.approx(oracle.objective, rel=1e-9)
