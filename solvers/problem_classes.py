@@ -13,6 +13,7 @@ from ..formulation import (
     UnsupportedError,
     capped,
 )
+from ..formulation.operating_points import OperatingPointProblem
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,20 @@ PROBLEM_CLASSES = (
             "brute_force": ("throughput.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.throughput",
+    ),
+    ProblemClass(
+        OperatingPointProblem,
+        checks="operating_points.verify",
+        built_in={
+            "dynamic_program": ("operating_points.dynamic_program", "DynamicProgram"),
+            "cp_sat": ("operating_points.cp_sat", "CpSat"),
+            "greedy": ("operating_points.greedy", "Greedy"),
+            "static_fastest": ("operating_points.baselines", "StaticFastest"),
+            "static_smallest": ("operating_points.baselines", "StaticSmallest"),
+            "all_cores": ("operating_points.baselines", "AllCores"),
+            "brute_force": ("operating_points.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.operating_points",
     ),
 )
 

@@ -19,12 +19,14 @@ from ..formulation import (
     UnsupportedError,
     capped,
 )
+from ..formulation.operating_points import OperatingPointProblem
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
 
 if TYPE_CHECKING:
     from .deadlines.solution import JobSolution
+    from .operating_points.solution import PointsSolution
     from .partition.solution import PartitionSolution
     from .solution import Solution
     from .tenancy.solution import TenancySolution
@@ -149,8 +151,21 @@ def solve(
     seed: int = 0,
     cancel: Event | None = None,
 ) -> ThroughputSolution: ...
+@overload
 def solve(
-    problem: Problem | PartitionProblem | JobProblem | TenancyProblem | ThroughputProblem,
+    problem: OperatingPointProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> PointsSolution: ...
+def solve(
+    problem: Problem
+    | PartitionProblem
+    | JobProblem
+    | TenancyProblem
+    | ThroughputProblem
+    | OperatingPointProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
@@ -160,7 +175,7 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem, PartitionProblem, JobProblem, TenancyProblem or ThroughputProblem
+    problem : Problem, PartitionProblem, JobProblem, TenancyProblem, ThroughputProblem or OperatingPointProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -172,7 +187,7 @@ def solve(
 
     Returns
     -------
-    Solution, PartitionSolution, JobSolution, TenancySolution or ThroughputSolution
+    Solution, PartitionSolution, JobSolution, TenancySolution, ThroughputSolution or PointsSolution
         Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises

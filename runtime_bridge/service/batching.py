@@ -148,12 +148,12 @@ class BatchRun:
     def check(self, feeds: Tensors) -> None:
         """Requests were checked one by one as they came."""
 
-    def run_step(self, index: int, tensors: dict[str, np.ndarray]) -> None:
+    def run_step(self, index: int, tensors: dict[str, np.ndarray], gang: int | None = None) -> None:
         """Run a stage; the first puts the requests together."""
         self.begun(index)
         if index == 0:
             tensors.update(joined(self.feeds, self.open_size))
-        self.pipeline.run_step(index, tensors)
+        self.pipeline.run_step(index, tensors, gang)
         self.ended(index)
 
     def outputs(self, tensors: Tensors) -> Outputs:
