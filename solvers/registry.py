@@ -160,12 +160,7 @@ def solve(
     cancel: Event | None = None,
 ) -> PointsSolution: ...
 def solve(
-    problem: Problem
-    | PartitionProblem
-    | JobProblem
-    | TenancyProblem
-    | ThroughputProblem
-    | OperatingPointProblem,
+    problem: Problem | PartitionProblem | JobProblem | TenancyProblem | ThroughputProblem | OperatingPointProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
