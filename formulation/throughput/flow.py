@@ -1,4 +1,4 @@
-"""Batches through pools: utilisations, slowdowns and waits of a layout at given rates; the formulas are in `evaluate`."""
+"""Batches through pools: utilisations, slowdowns and waits at given rates; the formulas are in `evaluate`."""
 
 from __future__ import annotations
 
