@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..formulation import ContentionModel, CostError
-from ..formulation.files import read_json
+from ..formulation.files import read_json, readable
 from ..formulation.throughput import ServiceEvaluation, ServicePlan, ThroughputObjective, ThroughputProblem
 from .case import Case
 from .table import Cell, Table
@@ -44,20 +44,27 @@ def load_throughput(
 
 
 def load_contention(path: Path) -> ContentionModel:
-    """Read a contention file.
+    """Read what `edgeplan co-run` measured, or a contention model by itself.
 
     Raises
     ------
-    CostError
-        It cannot be read, or is not one.
+    CostError, ProfileError
+        It cannot be read, or is neither.
     """
+    from ..profiles.contention import MeasuredContention
+
+    with readable(f"contention file {path}", CostError):
+        text = path.read_text(encoding="utf-8")
+    # Only a measured file holds a fingerprint; what is not JSON at all is for the reader below to complain of.
+    if '"fingerprint"' in text and '"fitted"' in text:
+        return MeasuredContention.load(path).contention
     return read_json(
         ContentionModel,
         path,
         f"contention file {path}",
         CostError,
         expected="activities with sensitivities and pressures",
-        remedy="Measure the co-runs again.",
+        remedy="Measure it with `edgeplan co-run`.",
     )
 
 

@@ -19,10 +19,10 @@ uniformly less.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 CELLS = 24
 """Cells of the window in which waits for company are gathered; each counts with its longer end: percentiles err up."""
@@ -91,8 +91,7 @@ class Forming:
         w, b = self.window_us, self.max_batch
         edges = np.linspace(0.0, w, CELLS + 1)
         a = self._rate * edges
-        pmf = np.array([_poisson(x, b) for x in a])
-        at_most = np.cumsum(pmf, axis=1)
+        at_most = np.cumsum(_poisson(a, b), axis=1)
         # Requests of a batch with F > x at every edge; at w itself those of unfilled batches that came first end.
         longer = at_most[:, b - 2] + (at_most[:, : b - 2] - at_most[-1, : b - 2]).sum(axis=1)
         sizes = np.arange(1, b)
@@ -107,10 +106,14 @@ class Forming:
         return edges, share / share.sum()
 
 
-def _poisson(mean: float, count: int) -> NDArray[np.float64]:
-    """Poisson probabilities of 0 … count − 1, shape (count,)."""
-    if mean <= 0.0:
-        return np.eye(max(count, 1))[0][:count]
-    k = np.arange(count)
-    logs = k * np.log(mean) - mean - np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, max(count, 1))))])[:count]
-    return np.exp(logs)
+def _poisson(mean: ArrayLike, count: int) -> NDArray[np.float64]:
+    """Poisson probabilities of 0 … count − 1 for every mean, the last axis."""
+    # In logarithms: exp(−a) alone would vanish for large means.
+    a = np.maximum(np.asarray(mean, dtype=np.float64), 1e-300)[..., None]
+    return np.exp(np.arange(count) * np.log(a) - a - _log_factorials(count))
+
+
+@lru_cache(maxsize=256)
+def _log_factorials(count: int) -> NDArray[np.float64]:
+    """Logarithms of 0!, 1!, …, (count − 1)!."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, max(count, 1))))])[:count]

@@ -25,7 +25,8 @@ class Instance(BaseModel):
         The configurations' batch is the largest that the instance takes in one run; a larger batch of the model runs
         in several, one after the other.
     rate_hz : float
-        Requests a second that the plan counts on here, 0 where it does not say; for predictions, not for routing.
+        Requests a second that the plan counts on here, 0 where it does not say. Predictions hold where batches are
+        routed in these proportions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +42,7 @@ class ModelService(BaseModel):
     ----------
     model, sha256 : str
     instances : tuple of Instance
-        They need not be alike. A batch goes to the instance that is expected to end it first.
+        They need not be alike. Among those that are, a batch goes to the one that is expected to end it first.
     max_batch : int
         Most requests in one batch.
     window_us : float

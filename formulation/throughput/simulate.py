@@ -1,7 +1,7 @@
 """Discrete-event simulation of a service plan: batches that form, lanes that serve them, co-run slowdown as it happens.
 
-It knows nothing of the evaluator's formulas: a batch goes to the instance that is expected to end it first, lanes take
-batches first come first served, and what runs on other lanes of the processor slows a run down while it runs.
+It knows nothing of the evaluator's formulas: batches are routed to instances one by one, lanes take them first come
+first served, and what runs on other lanes of the processor slows a run down while it runs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,11 @@ from .layout import Layout, Placed, layout_of
 from .plan import ServicePlan
 from .problem import ThroughputProblem
 from .timing import StageCosts
+
+Routing = Literal["first_end", "planned"]
+"""Where a batch goes. ``planned``: to the path that is furthest behind the rate that the plan counts on there, and on
+it to the instance that is expected to end it first. ``first_end``: to the instance of all that is expected to end it
+first, whatever that leaves for other models."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,13 @@ class _Lane:
 
 
 def simulate_service(
-    problem: ThroughputProblem, plan: ServicePlan, duration_us: float, *, seed: int = 0, warm_up: float = 0.1
+    problem: ThroughputProblem,
+    plan: ServicePlan,
+    duration_us: float,
+    *,
+    seed: int = 0,
+    warm_up: float = 0.1,
+    routing: Routing = "planned",
 ) -> ServiceSimulation:
     """Play random arrivals at the plan's rates to their end.
 
@@ -102,6 +114,7 @@ def simulate_service(
         Each model draws from its own child of it.
     warm_up : float
         Share of each model's requests, in [0, 1), left out at the front.
+    routing : {'planned', 'first_end'}
 
     Raises
     ------
@@ -118,17 +131,25 @@ def simulate_service(
             got=f"{duration_us} µs, {warm_up} and {sum(rates)} requests a second",
             remedy="Correct these.",
         )
-    layout, _ = layout_of(problem, plan)
+    layout, instance_hz = layout_of(problem, plan)
+    path_hz = [sum(instance_hz[k] for k in path.instances) for path in layout.paths]
     arrivals = [
         arrival_times(Poisson(rate_hz=rate), duration_us, np.random.default_rng([seed, i])) if rate > 0 else np.zeros(0)
         for i, rate in enumerate(rates)
     ]
-    return _Simulation(problem, layout, arrivals).run(warm_up)
+    return _Simulation(problem, layout, arrivals, None if routing == "first_end" else path_hz).run(warm_up)
 
 
 class _Simulation:
-    def __init__(self, problem: ThroughputProblem, layout: Layout, arrivals: list[NDArray[np.float64]]) -> None:
-        self._problem, self._layout, self._arrivals = problem, layout, arrivals
+    def __init__(
+        self,
+        problem: ThroughputProblem,
+        layout: Layout,
+        arrivals: list[NDArray[np.float64]],
+        path_hz: list[float] | None,
+    ) -> None:
+        self._problem, self._layout, self._arrivals, self._path_hz = problem, layout, arrivals, path_hz
+        self._sent = [0] * len(layout.paths)
         self._costs = StageCosts(problem)
         self._lanes = [_Lane() for _ in layout.lanes]
         self._neighbours = [
@@ -184,8 +205,16 @@ class _Simulation:
         requests, self._open[i] = self._open[i], []
         self._opened[i] += 1
         self._batches[i] += 1
-        best = min(self._instances[i], key=lambda placed: self._expected_end(now, placed, len(requests)))
+        offered = self._instances[i] if self._path_hz is None else self._behind(i, len(requests), self._path_hz)
+        best = min(offered, key=lambda placed: self._expected_end(now, placed, len(requests)))
         self._join(now, _Run(i, requests, best))
+
+    def _behind(self, i: int, size: int, path_hz: list[float]) -> list[Placed]:
+        """Instances of the model's path that is furthest behind its planned rate."""
+        mine = [k for k, path in enumerate(self._layout.paths) if path.model == i and path_hz[k] > 0]
+        chosen = min(mine, key=lambda k: (self._sent[k] + size) / path_hz[k])
+        self._sent[chosen] += size
+        return [self._layout.instances[n] for n in self._layout.paths[chosen].instances]
 
     def _expected_end(self, now: float, placed: Placed, size: int) -> float:
         end = now

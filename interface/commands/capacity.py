@@ -27,7 +27,9 @@ def capacity(
     context: typer.Context,
     scenario: ScenarioArgument,
     profile: ProfileOption = None,
-    contention: Annotated[Path | None, typer.Option(help="Contention file; without one, co-runs cost nothing.")] = None,
+    contention: Annotated[
+        Path | None, typer.Option(help="File of `edgeplan co-run`; without one, co-runs cost nothing.")
+    ] = None,
     objective: Annotated[
         Goal | None,
         typer.Option(

@@ -16,8 +16,11 @@ _ROUNDING = 1e-9
 def refuse_unrunnable(problem: ThroughputProblem) -> None:
     """Nothing to refuse: a problem is built only where every model can run somewhere.
 
-    Called before the clock of a time limit starts, this loads the compiled formulas.
+    Called before the clock of a time limit starts, this loads the compiled formulas and the linear programs.
     """
+    import scipy.optimize
+
+    assert scipy.optimize.linprog
     from ...formulation.queueing.multi_server import gigc_wait_kernel, waiting_probability_kernel
 
     gigc_wait_kernel(1e-6, 1.0, 1.0, 0.0, 1)

@@ -151,3 +151,23 @@ def test_cores_may_not_be_shared_in_part() -> None:
 def test_the_same_seed_plays_the_same() -> None:
     one, two = (simulate_service(problem(), POOL, 1e6, seed=5).models["a"].response_us for _ in range(2))
     assert (one == two).all()
+
+
+def test_planned_routing_keeps_the_proportions_and_first_end_does_not() -> None:
+    # Both models are quicker on the device, which cannot take both; a has the cores besides.
+    a = ModelService(
+        model="a",
+        instances=(
+            Instance(segments=(segment("cpu", 1, 0),), rate_hz=100),
+            Instance(segments=(segment("cpu", 1, 1),), rate_hz=100),
+            Instance(segments=(segment("gpu", 1, 4),), rate_hz=50),
+        ),
+        rate_hz=250,
+    )
+    made = plan(a, service("b", 230, segment("gpu", 1, 4)))
+    found = evaluate_service(problem(), made)
+    planned = simulate_service(problem(), made, 60e6, seed=3)
+    greedy = simulate_service(problem(), made, 60e6, seed=3, routing="first_end")
+    assert planned.busiest["gpu"] == pytest.approx(found.busiest["gpu"], rel=0.03)
+    assert greedy.busiest["gpu"] > found.busiest["gpu"] + 0.05
+    assert found.models[1].mean_response_us == pytest.approx(planned.models["b"].response_us.mean(), rel=0.2)
