@@ -1,6 +1,10 @@
 """What a planning problem and a plan are, and the one evaluator that scores plans."""
 
 from .arrivals import arrival_times as arrival_times
+from .batch_queue import Batch as Batch
+from .batch_queue import BatchQueue as BatchQueue
+from .batch_queue import Waiting as Waiting
+from .batch_queue import urgency_us as urgency_us
 from .competition import competing_releases as competing_releases
 from .contention import Activity as Activity
 from .contention import ContentionModel as ContentionModel
@@ -16,6 +20,7 @@ from .dispatch import Dispatcher as Dispatcher
 from .dispatch import Start as Start
 from .dispatch import Step as Step
 from .dispatch import tails_us as tails_us
+from .errors import AdmissionError as AdmissionError
 from .errors import CostError as CostError
 from .errors import EdgePlanError as EdgePlanError
 from .errors import GraphError as GraphError
@@ -86,6 +91,11 @@ from .tenancy import TenantAllocation as TenantAllocation
 from .tenancy import TenantEvaluation as TenantEvaluation
 from .tenancy import TokenResidency as TokenResidency
 from .tenancy import evaluate_tenancy as evaluate_tenancy
+from .throughput import ServicePlan as ServicePlan
+from .throughput import ServiceSettings as ServiceSettings
+from .throughput import ThroughputProblem as ThroughputProblem
+from .throughput import evaluate_service as evaluate_service
+from .throughput import simulate_service as simulate_service
 from .validation import first_problem as first_problem
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic

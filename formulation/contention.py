@@ -2,6 +2,7 @@
 
 Cores share caches, memory bandwidth and clock; a processor that takes several runs at once (a GPU with several streams)
 shares its units too. Two numbers for each activity describe it: how sensitive it is, and how much it presses on others.
+Two more say how it fares, and how others do, where there are more threads than cores.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ class Activity(BaseModel):
     sensitivity, pressure : float
         Its time is multiplied by ``1 + sensitivity · Σ pressure`` of the others that run beside it. A sensitivity below
         0 would mean that company makes it faster; there is none.
+    oversubscription : float
+        Where threads outnumber cores, its time is multiplied by the fair share's factor to this power. 1 is the fair
+        share; threads that wait for each other lose more, for the wait of one is the wait of all.
+    claim : float
+        Share of a core that each of its threads takes from others then. 1 is the fair share; threads that sleep while
+        they wait for each other take less, and their neighbours hardly notice them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +48,8 @@ class Activity(BaseModel):
     threads: int = Field(default=1, ge=1)
     sensitivity: FiniteFloat = Field(default=0.0, ge=0)
     pressure: FiniteFloat = Field(default=0.0, ge=0)
+    oversubscription: FiniteFloat = Field(default=1.0, ge=0)
+    claim: FiniteFloat = Field(default=1.0, ge=0, le=1)
 
 
 class ContentionModel(BaseModel):
@@ -55,10 +64,11 @@ class ContentionModel(BaseModel):
 
     Notes
     -----
-    ``time(i beside others) = time(i alone) · (1 + s_i · Σ_j u_j p_j) · max(1, Σ threads / cores)``, with ``u_j`` the
-    share of the time that j really runs. The first factor follows Bubble-Up's split into sensitivity and pressure
-    (Mars, Tang, Hundt, Skadron, Soffa 2011, doi 10.1145/2155620.2155650); the second is the fair share of cores that
-    are oversubscribed. What was not measured is taken to cause and feel no contention.
+    ``time(i beside others) = time(i alone) · (1 + s_i · Σ_j u_j p_j) · max(1, (u_i t_i + Σ_j u_j c_j t_j) / m) ^ k_i``
+    with m cores, t threads, c claims, k `oversubscription`, ``u_j`` the share of the time that j really runs, and j all
+    others. The first factor follows Bubble-Up's split into sensitivity and pressure (Mars, Tang, Hundt, Skadron, Soffa
+    2011, doi 10.1145/2155620.2155650); the second is the share of cores that are oversubscribed, fair where c = k = 1.
+    What was not measured is taken to cause and feel no contention, and to give and have a fair share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,5 +116,8 @@ def co_run_slowdowns(activities: Sequence[Activity], cores: int, active: ArrayLi
     pressure = np.array([a.pressure for a in activities]) * share
     sensitivity = np.array([a.sensitivity for a in activities])
     threads = np.array([a.threads for a in activities]) * share
+    claimed = np.array([a.claim for a in activities]) * threads
     beside = pressure.sum() - pressure
-    return (1.0 + sensitivity * beside) * max(1.0, float(threads.sum()) / cores)
+    exponents = np.array([a.oversubscription for a in activities])
+    crowding = np.maximum(1.0, (threads + claimed.sum() - claimed) / cores)
+    return (1.0 + sensitivity * beside) * crowding**exponents

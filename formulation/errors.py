@@ -90,3 +90,43 @@ class UnsupportedError(EdgePlanError):
 
 class InferenceError(EdgePlanError):
     """A request that does not fit its model, is refused, or fails while it runs."""
+
+
+class AdmissionError(InferenceError):
+    """A request that is refused at once, before it costs anything: its deadline cannot be met, or too many wait.
+
+    Parameters
+    ----------
+    subject, expected, got, remedy : str
+        See `EdgePlanError`.
+    predicted_us : float
+        When it would have ended, absolute, microseconds; NaN where it was refused for another reason.
+    deadline_us : float
+        When it had to end, absolute; ∞ where it had no deadline.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        *,
+        expected: str,
+        got: str,
+        remedy: str,
+        predicted_us: float = float("nan"),
+        deadline_us: float = float("inf"),
+    ) -> None:
+        self.predicted_us = predicted_us
+        self.deadline_us = deadline_us
+        super().__init__(subject, expected=expected, got=got, remedy=remedy)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = (self.subject, self.expected, self.got, self.remedy, self.predicted_us, self.deadline_us)
+        return (_rebuild_admission, parts)
+
+
+def _rebuild_admission(
+    subject: str, expected: str, got: str, remedy: str, predicted_us: float, deadline_us: float
+) -> AdmissionError:
+    return AdmissionError(
+        subject, expected=expected, got=got, remedy=remedy, predicted_us=predicted_us, deadline_us=deadline_us
+    )

@@ -11,6 +11,7 @@ from .errors import ScenarioError
 from .files import fitting, read_yaml
 from .platform import Platform
 from .problem import Limits, Objective
+from .throughput.settings import ServiceSettings
 from .workload import Stream
 
 SCENARIO_SCHEMA_VERSION = 1
@@ -51,6 +52,8 @@ class Scenario(BaseModel):
     objective : {'response', 'latency', 'front'}
     profile : str, optional
         Profile file, relative to the scenario file.
+    service : ServiceSettings
+        For `edgeplan capacity`: batches, instances, least rates and what to aim for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +66,7 @@ class Scenario(BaseModel):
     limits: Limits = Field(default_factory=Limits)
     objective: Objective = "response"
     profile: str | None = None
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:

@@ -9,7 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from ..formulation import EdgePlanError
+from .commands.capacity import capacity
 from .commands.check import check
+from .commands.co_run import co_run
 from .commands.demo import demo
 from .commands.explain import explain
 from .commands.export import export
@@ -65,8 +67,9 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, check, run, explain, report, solve, simulate, schema):
+for _command in (demo, profile, pareto, plan, capacity, check, run, explain, report, solve, simulate, schema):
     app.command()(_command)
+app.command("co-run")(co_run)
 app.command("import")(import_file)
 app.command()(export)
 

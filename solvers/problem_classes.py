@@ -10,6 +10,7 @@ from ..formulation import (
     PartitionProblem,
     Problem,
     TenancyProblem,
+    ThroughputProblem,
     UnsupportedError,
     capped,
 )
@@ -101,6 +102,20 @@ PROBLEM_CLASSES = (
             "brute_force": ("tenancy.brute_force", "BruteForce"),
         },
         entry_point_group="edgeplan.solvers.tenancy",
+    ),
+    ProblemClass(
+        ThroughputProblem,
+        checks="throughput.verify",
+        built_in={
+            "cp_sat": ("throughput.cp_sat", "CpSat"),
+            "greedy": ("throughput.greedy", "Greedy"),
+            "single_instance": ("throughput.baselines", "SingleInstance"),
+            "equal_cores": ("throughput.baselines", "EqualCores"),
+            "largest_batch": ("throughput.baselines", "LargestBatch"),
+            "each_alone": ("throughput.baselines", "EachAlone"),
+            "brute_force": ("throughput.brute_force", "BruteForce"),
+        },
+        entry_point_group="edgeplan.solvers.throughput",
     ),
     ProblemClass(
         OperatingPointProblem,

@@ -16,6 +16,7 @@ from ..formulation import (
     PartitionProblem,
     Problem,
     TenancyProblem,
+    ThroughputProblem,
     UnsupportedError,
     capped,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .partition.solution import PartitionSolution
     from .solution import Solution
     from .tenancy.solution import TenancySolution
+    from .throughput.solution import ThroughputSolution
 
 
 class Supports(Protocol):
@@ -143,6 +145,14 @@ def solve(
 ) -> TenancySolution: ...
 @overload
 def solve(
+    problem: ThroughputProblem,
+    method: str | Solver = "auto",
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+) -> ThroughputSolution: ...
+@overload
+def solve(
     problem: OperatingPointProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
@@ -150,7 +160,7 @@ def solve(
     cancel: Event | None = None,
 ) -> PointsSolution: ...
 def solve(
-    problem: Problem | PartitionProblem | JobProblem | TenancyProblem | OperatingPointProblem,
+    problem: Problem | PartitionProblem | JobProblem | TenancyProblem | ThroughputProblem | OperatingPointProblem,
     method: str | Solver = "auto",
     time_limit_s: float = 60.0,
     seed: int = 0,
@@ -160,7 +170,7 @@ def solve(
 
     Parameters
     ----------
-    problem : Problem, PartitionProblem, JobProblem, TenancyProblem or OperatingPointProblem
+    problem : Problem, PartitionProblem, JobProblem, TenancyProblem, ThroughputProblem or OperatingPointProblem
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
@@ -172,7 +182,7 @@ def solve(
 
     Returns
     -------
-    Solution, PartitionSolution, JobSolution, TenancySolution or PointsSolution
+    Solution, PartitionSolution, JobSolution, TenancySolution, ThroughputSolution or PointsSolution
         Everything in it was scored by the class's one evaluator and keeps every limit.
 
     Raises

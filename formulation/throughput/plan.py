@@ -22,12 +22,16 @@ class Instance(BaseModel):
     ----------
     segments : tuple of PlannedSegment
         One that spans all layers where the model runs whole; several, in order of execution, where it is partitioned.
-        The configurations' batch is the largest that the instance takes.
+        The configurations' batch is the largest that the instance takes in one run; a larger batch of the model runs
+        in several, one after the other.
+    rate_hz : float
+        Requests a second that the plan counts on here, 0 where it does not say; for predictions, not for routing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     segments: tuple[PlannedSegment, ...] = Field(min_length=1)
+    rate_hz: FiniteFloat = Field(default=0.0, ge=0)
 
 
 class ModelService(BaseModel):

@@ -34,3 +34,16 @@ def test_unmeasured_activities_feel_nothing() -> None:
 def test_an_activity_twice_is_refused() -> None:
     with pytest.raises(CostError, match="each activity once"):
         ContentionModel(activities=(BUSY, BUSY))
+
+
+def test_threads_that_wait_for_each_other_lose_more_than_their_share() -> None:
+    joint = Activity(model="j", configuration="x/t2", threads=2, oversubscription=2.0)
+    single = Activity(model="s", configuration="x/t1")
+    assert co_run_slowdowns([joint, single], cores=2) == pytest.approx([1.5**2, 1.5])
+
+
+def test_threads_that_sleep_leave_their_neighbours_alone() -> None:
+    sleepy = Activity(model="j", configuration="x/t2", threads=2, claim=0.5)
+    single = Activity(model="s", configuration="x/t1")
+    assert co_run_slowdowns([sleepy, single], cores=2) == pytest.approx([1.5, 1.0])
+    assert co_run_slowdowns([sleepy], cores=2) == pytest.approx([1.0])

@@ -1,0 +1,231 @@
+"""The service rule in virtual time: nothing lost, predictions that come true, deadlines of accepted requests, order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from edgeplan.formulation import AdmissionError
+from edgeplan.runtime_bridge.service import Desk, Line, ServedInstance, Stage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .virtual import Ask, line, serve, whole
+
+GANG = ServedInstance("m", 0, (Stage(2, (0, 1), (10.0, 18.0)),))
+
+
+@st.composite
+def services(draw: st.DrawFn, one_core_each: bool = False) -> dict[str, Line]:
+    """One or two models on two cores, with instances that need not be alike."""
+    lines = {}
+    for model in ("m", "n")[: draw(st.integers(1, 2))]:
+        max_batch = draw(st.integers(1, 4))
+        instances = []
+        for number in range(draw(st.integers(1, 3))):
+            most = draw(st.integers(1, max_batch))
+            stages = []
+            for _ in range(1 if one_core_each else draw(st.integers(1, 2))):
+                times = tuple(
+                    itertools.accumulate(map(float, draw(st.lists(st.integers(1, 30), min_size=most, max_size=most))))
+                )
+                cores = draw(st.sampled_from([(0,), (1,)] if one_core_each else [(0,), (1,), (0, 1)]))
+                threads = 1 if one_core_each else draw(st.integers(1, len(cores)))
+                stages.append(Stage(threads, cores, times))
+            instances.append(ServedInstance(model, number, tuple(stages)))
+        lines[model] = Line(tuple(instances), max_batch, float(draw(st.integers(0, 60))))
+    return lines
+
+
+@st.composite
+def loads(draw: st.DrawFn, models: list[str], priorities: int = 1) -> list[Ask]:
+    asks, now = [], 0.0
+    for _ in range(draw(st.integers(1, 25))):
+        now += draw(st.integers(0, 40))
+        relative = draw(st.one_of(st.integers(5, 250), st.just(math.inf)))
+        asks.append(Ask(now, draw(st.sampled_from(models)), now + relative, draw(st.integers(0, priorities - 1))))
+    return asks
+
+
+@settings(deadline=None)
+@given(st.data(), st.booleans())
+def test_every_accepted_request_ends_once(data: st.DataObject, admission: bool) -> None:
+    lines = data.draw(services())
+    asks = data.draw(loads(list(lines), priorities=3))
+    outcome = serve(Desk(lines, admission=admission), asks, cores=(0, 1))
+    sent = [r for _, departure in outcome.departures for r in departure.batch.requests]
+    assert len(sent) == len(set(sent))
+    assert sorted([*outcome.end_us, *outcome.refused]) == list(range(len(asks)))
+    for _, departure in outcome.departures:
+        assert departure.batch.size <= len(departure.flight.instance.service_us)
+        assert departure.batch.size <= lines[departure.model].max_batch
+        assert {asks[r].model for r in departure.batch.requests} == {departure.model}
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_accepted_requests_keep_their_deadlines_however_many_ask(data: st.DataObject) -> None:
+    lines = data.draw(services())
+    asks = data.draw(loads(list(lines)))
+    outcome = serve(Desk(lines), asks, cores=(0, 1))
+    for request, end_us in outcome.end_us.items():
+        assert end_us <= asks[request].deadline_us
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_the_highest_priority_keeps_its_deadlines_whatever_lower_ones_ask(data: st.DataObject) -> None:
+    lines = data.draw(services())
+    asks = data.draw(loads(list(lines), priorities=2))
+    outcome = serve(Desk(lines), asks, cores=(0, 1))
+    for request, end_us in outcome.end_us.items():
+        assert asks[request].priority == 0 or end_us <= asks[request].deadline_us
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_refusal_says_what_would_have_happened(data: st.DataObject) -> None:
+    """A desk that takes all, asked nothing further, ends the refused request exactly when the refusal said."""
+    lines = data.draw(services(one_core_each=True))
+    asks = data.draw(loads(list(lines)))
+    outcome = serve(Desk(lines), asks, cores=(0, 1))
+    for number, error in list(outcome.refused.items())[:3]:
+        # Those accepted before it, and it, on a desk that takes all.
+        kept = [k for k in range(number) if k not in outcome.refused] + [number]
+        alone = serve(Desk(lines, admission=False), [asks[k] for k in kept], cores=(0, 1))
+        assert alone.end_us[len(kept) - 1] == pytest.approx(error.predicted_us)
+        missed = {kept[k] for k, end_us in alone.end_us.items() if end_us > asks[kept[k]].deadline_us}
+        assert missed, "a request was refused although all would have been in time"
+
+
+def test_a_deadline_on_the_very_edge_decides() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0,)))})
+    outcome = serve(desk, [Ask(0.0), Ask(0.0, deadline_us=20.0), Ask(0.0, deadline_us=29.9)], cores=(0,))
+    assert outcome.end_us == {1: 10.0, 0: 20.0} or outcome.end_us == {0: 10.0, 1: 20.0}
+    error = outcome.refused[2]
+    assert (error.predicted_us, error.deadline_us) == (30.0, 29.9)
+    assert "got a predicted finish 0.0 ms from now" in str(error)
+
+
+def test_a_request_that_would_push_an_accepted_one_past_its_deadline_is_refused() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0,)))})
+    # The second would be first by its deadline, and the first, which waits behind the blocker, would then end at 35.
+    asks = [Ask(0.0), Ask(1.0, deadline_us=25.0), Ask(2.0, deadline_us=24.0)]
+    outcome = serve(desk, asks, cores=(0,))
+    assert "all requests accepted before" in str(outcome.refused[2])
+    assert outcome.end_us == {0: 10.0, 1: 20.0}
+
+
+def test_a_full_queue_refuses_also_without_admission() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0,)))}, capacity=1, admission=False)
+    outcome = serve(desk, [Ask(0.0), Ask(1.0), Ask(2.0)], cores=(0,))
+    assert list(outcome.refused) == [2]
+    assert "request for model 'm'" in str(outcome.refused[2])
+
+
+def test_a_batch_goes_to_the_instance_that_ends_it_first() -> None:
+    fast, slow = whole(0, (10.0,), (0,)), whole(1, (25.0,), (1,))
+    outcome = serve(Desk[int]({"m": line(fast, slow)}), [Ask(0.0)] * 4, cores=(0, 1))
+    # Fast ends them at 10, 20, 30; the third is as early on the slow one (25), and the fourth is not.
+    assert sorted(outcome.end_us.values()) == [10.0, 20.0, 25.0, 30.0]
+    numbers = [departure.flight.instance.number for _, departure in outcome.departures]
+    assert sorted(numbers) == [0, 0, 0, 1]
+
+
+def test_instances_that_share_cores_take_turns_and_others_run_beside() -> None:
+    shared = [whole(k, (10.0,), (0, 1)) for k in range(3)]
+    outcome = serve(Desk[int]({"m": line(*shared)}), [Ask(0.0)] * 4, cores=(0, 1))
+    assert sorted(outcome.end_us.values()) == [10.0, 10.0, 20.0, 20.0]
+
+
+def test_a_pipeline_takes_the_next_batch_when_its_first_stage_is_over() -> None:
+    pipeline = ServedInstance("m", 0, (Stage(1, (0,), (10.0,)), Stage(1, (1,), (7.0,))))
+    outcome = serve(Desk[int]({"m": line(pipeline)}), [Ask(0.0)] * 3, cores=(0, 1))
+    assert sorted(outcome.end_us.values()) == [17.0, 27.0, 37.0]
+
+
+def test_a_gang_that_waits_keeps_its_cores_from_those_due_later() -> None:
+    single = whole(0, (10.0,), (0, 1), model="n")
+    desk = Desk[int]({"m": Line((GANG,), 1, 0.0), "n": line(single)})
+    asks = [Ask(0.0, "n"), Ask(1.0, "m", 40.0), *[Ask(2.0 + k, "n", 1000.0) for k in range(4)]]
+    outcome = serve(desk, asks, cores=(0, 1))
+    assert outcome.end_us[1] == 20.0
+
+
+def test_a_higher_priority_waits_for_no_more_than_the_segment_that_runs() -> None:
+    parted = ServedInstance("m", 0, (Stage(1, (0,), (10.0,)),) * 3)
+    urgent = whole(0, (4.0,), (0,), model="n")
+    desk = Desk[int]({"m": Line((parted,), 1, 0.0), "n": line(urgent)})
+    asks = [Ask(0.0, "m"), Ask(1.0, "m"), Ask(2.0, "n", 14.0, priority=1)]
+    outcome = serve(desk, asks, cores=(0,))
+    assert outcome.begin_us[2] == 10.0
+    assert outcome.end_us == {2: 14.0, 0: 34.0, 1: 64.0}
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_no_request_waits_for_more_than_one_segment_of_lower_priority(data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(1, 20), min_size=1, max_size=4))
+    low = ServedInstance("m", 0, tuple(Stage(1, (0,), (float(us),)) for us in lengths))
+    high = whole(0, (5.0,), (0,), model="n")
+    desk = Desk[int]({"m": Line((low,), 1, 0.0), "n": line(high)}, admission=False)
+    background = [Ask(float(t), "m") for t in data.draw(st.lists(st.integers(0, 100), max_size=8))]
+    asks = sorted([*background, Ask(float(data.draw(st.integers(0, 150))), "n", priority=1)], key=lambda a: a.at_us)
+    outcome = serve(desk, asks, cores=(0,))
+    (urgent,) = (k for k, ask in enumerate(asks) if ask.model == "n")
+    assert outcome.begin_us[urgent] - asks[urgent].at_us <= max(lengths)
+
+
+def test_low_priority_is_served_although_higher_ones_never_stop() -> None:
+    patience_us = 100.0
+    desk = Desk[int]({"m": line(whole(0, (10.0,)))}, patience_us=patience_us, admission=False)
+    asks = [Ask(0.0, priority=1), Ask(0.0, priority=0), *[Ask(10.0 * k, priority=1) for k in range(1, 80)]]
+    outcome = serve(desk, asks, cores=(0,))
+    behind = [k for k, ask in enumerate(asks) if ask.at_us >= 3 * patience_us]
+    assert patience_us < outcome.end_us[1] <= min(outcome.end_us[k] for k in behind)
+
+
+def test_overdue_services_are_not_taken_for_free() -> None:
+    """The instance takes three times as long as predicted: nobody is sent to a core that is not free."""
+    desk = Desk[int]({"m": line(whole(0, (10.0,)), whole(1, (10.0,)))}, admission=False)
+    outcome = serve(desk, [Ask(0.0)] * 3, cores=(0,), real_us=lambda *_: 30.0)
+    assert [left for left, _ in outcome.departures] == [0.0, 30.0, 60.0]
+
+
+def test_at_overload_goodput_is_what_the_instance_can_do() -> None:
+    """Three times too many ask: with admission all that are accepted are in time, without it hardly any."""
+    asks = [Ask(10.0 * k / 3, deadline_us=10.0 * k / 3 + 50.0) for k in range(600)]
+    lines = {"m": line(whole(0, (10.0,)))}
+    with_it, without = (serve(Desk(lines, admission=on), asks, cores=(0,)) for on in (True, False))
+    in_time = [
+        sum(end_us <= asks[k].deadline_us for k, end_us in outcome.end_us.items()) for outcome in (with_it, without)
+    ]
+    assert in_time[0] == len(with_it.end_us)
+    assert len(with_it.end_us) == pytest.approx(200, abs=6)
+    assert in_time[1] < 20
+
+
+def test_a_hurried_desk_waits_for_nobody() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0, 15.0, 20.0)), window_us=1e6)})
+    desk.arrive("m", 0, 0.0)
+    assert desk.departures(1.0) == []
+    assert desk.next_event_us(1.0) == 1e6
+    desk.hurry()
+    assert [departure.batch.requests for departure in desk.departures(1.0)] == [(0,)]
+
+
+def test_waiting_requests_move_to_another_desk_without_being_asked_again() -> None:
+    old = Desk[int]({"m": line(whole(0, (10.0,)))})
+    for k in range(3):
+        old.arrive("m", k, float(k), deadline_us=60.0 - k)
+    (first,) = old.departures(2.0)
+    new = Desk[int]({"m": line(whole(0, (500.0, 500.0)))}, capacity=1, lanes=old.lanes)
+    new.adopt(old)
+    assert first.batch.requests == (2,)
+    assert new.departures(3.0) == []
+    with pytest.raises(AdmissionError):
+        new.arrive("m", 3, 3.0)
+    new.leg_ended(first.flight, 10.0)
+    (second,) = new.departures(10.0)
+    assert second.batch.requests == (1, 0) or second.batch.requests == (0, 1)
