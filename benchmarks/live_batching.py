@@ -1,9 +1,9 @@
 """Live service: batch sizes, instances, windows, admission and priorities on real models of this machine.
 
-Four tables. (1) How many images a second each way of running a model gives, closed loop: the service with one instance
+Five tables. (1) How many images a second each way of running a model gives, closed loop: the service with one instance
 a core and with one instance over all cores, at each batch size, beside plain ONNX Runtime sessions called in a loop.
 (2) What a batching window does to responses in open loop. (3) Overload, with admission and without. (4) Priorities at
-overload. The settings of a table take turns, round by round, on the same seeded Poisson requests.
+overload. (5) What a decision costs. The settings of a table take turns, round by round, on the same seeded requests.
 
     python benchmarks/live_batching.py --output docs/results/live_batching.md
 """
@@ -34,7 +34,16 @@ from edgeplan.profiles import (
 )
 from edgeplan.runtime_bridge import Arrivals, offer
 from edgeplan.runtime_bridge.cores import CoreSample, foreign_share
-from edgeplan.runtime_bridge.service import ServiceRecord, ServiceRuntime, ServiceSettings, summarise_service
+from edgeplan.runtime_bridge.service import (
+    Desk,
+    Line,
+    ServedInstance,
+    ServiceRecord,
+    ServiceRuntime,
+    ServiceSettings,
+    Stage,
+    summarise_service,
+)
 
 MODELS = ("squeezenet", "shufflenet")
 BATCHES = (1, 2, 4, 8)
@@ -240,6 +249,8 @@ def admission_table(bench: Bench, loads: Sequence[float]) -> list[str]:
         settings = [(batch, admission) for batch in (1, 4) for admission in (False, True)]
         runtimes = [bench.runtime(bench.plan(batch), admission) for batch, admission in settings]
         records: list[list[ServiceRecord]] = [[] for _ in settings]
+        for runtime in runtimes:  # to come to the machine's pace
+            bench.open_loop(runtime, bench.capacity_hz() / 2, bench.rounds)
         for k in range(bench.rounds):
             for number, runtime in enumerate(runtimes):
                 records[number] += bench.open_loop(runtime, load * bench.capacity_hz(), k)
@@ -247,7 +258,7 @@ def admission_table(bench: Bench, loads: Sequence[float]) -> list[str]:
         for (batch, admission), runtime, seen in zip(settings, runtimes, records, strict=True):
             runtime.close()
             s = summarise_service(seen, bench.rounds * bench.round_s)
-            base = base or s.in_time_hz
+            base = s.in_time_hz if base is None else base
             rows.append(
                 f"| {load:.1f} | {batch} | {'yes' if admission else 'no'} | {s.offered} | {s.refused_share:.1%} | "
                 f"{s.missed_share:.1%} | {s.in_time_hz:.1f} | {s.in_time_hz / base if base else float('nan'):.2f} | "
@@ -268,6 +279,8 @@ def priority_table(bench: Bench, load: float) -> list[str]:
     settings = [("same", 0), ("above", 1)]
     runtimes = [bench.runtime(bench.plan(1), True, **{high: priority}) for _, priority in settings]
     records: list[list[ServiceRecord]] = [[] for _ in settings]
+    for runtime in runtimes:
+        bench.open_loop(runtime, bench.capacity_hz() / 2, bench.rounds)
     for k in range(bench.rounds):
         for number, runtime in enumerate(runtimes):
             records[number] += bench.open_loop(runtime, load * bench.capacity_hz(), k)
@@ -284,6 +297,25 @@ def priority_table(bench: Bench, load: float) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *rows,
     ]
+
+
+def decision_table() -> list[str]:
+    """Processor time of deciding about one request, by how many wait."""
+    rows = []
+    for waiting in (0, 5, 20, 100):
+        costs = []
+        for _ in range(20):
+            instances = tuple(ServedInstance("m", k, (Stage(1, (0, 1), (1e3, 2e3, 3e3, 4e3)),)) for k in range(2))
+            desk = Desk[int]({"m": Line(instances, 4, 0.0)})
+            for number in range(2 * (waiting > 0) + waiting):  # two run
+                desk.arrive("m", number, 0.0, deadline_us=1e9)
+                desk.departures(0.0)
+            began = time.process_time_ns()
+            desk.arrive("m", -1, 1.0, deadline_us=1e9)
+            desk.departures(1.0)
+            costs.append((time.process_time_ns() - began) / 1e3)
+        rows.append(f"| {waiting} | {np.median(costs):.0f} |")
+    return ["| requests that wait | µs |", "|---|---|", *rows]
 
 
 def bench_of(arguments: argparse.Namespace) -> tuple[Bench, Profile]:
@@ -333,7 +365,7 @@ def bench_of(arguments: argparse.Namespace) -> tuple[Bench, Profile]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns of every setting")
-    parser.add_argument("--round-s", type=float, default=1.2, help="seconds of a turn; three times that in open loop")
+    parser.add_argument("--round-s", type=float, default=0.6, help="seconds of a turn; three times that in open loop")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", type=Path, help="measure once and keep it here; default: a temporary file")
     parser.add_argument("--output", type=Path, help="also write the result to this file")
@@ -343,9 +375,11 @@ def main() -> None:
 
     tables = {"Batch sizes and instances, closed loop": batch_table(bench)}
     bench.round_s = 3 * arguments.round_s
-    tables["Batching windows, open loop"] = window_table(bench, (0.5, 0.8))
+    tables["Batching windows, open loop"] = window_table(bench, (0.7,))
     tables["Overload, with admission and without"] = admission_table(bench, (0.8, 1.5, 3.0))
     tables["Priorities at load 1.5, with admission"] = priority_table(bench, 1.5)
+
+    tables["Deciding about one request: two instances, admission on"] = decision_table()
 
     lines = [
         "# Live service: batching, instances, admission, priorities",
@@ -358,6 +392,7 @@ def main() -> None:
         f"- models (real architectures, seeded random weights), one request on one thread by the profile: {alone}",
         f"- load 1 is {bench.capacity_hz():.1f} requests a second, half of each model: what the cores can serve one by "
         "one by the profile. A deadline is five times the model's one-thread time.",
+        "- overload and priorities: every service first had a turn at load 0.5 that is not counted",
         "- requests are made in the serving process; others took at most "
         f"{bench.foreign:.1%} of the machine in any turn",
         "",

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from .errors import PlatformError, capped
+from .validation import SizeInBytes
 
 
 class Memory(BaseModel):
@@ -27,7 +28,7 @@ class Memory(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    capacity_bytes: ByteSize = Field(gt=0)
+    capacity_bytes: SizeInBytes = Field(gt=0)
     residency: Literal["resident", "token", "shared", "lru"] = "resident"
 
 

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from .costs import CostTable
 from .cuts import CutChain, cut_chain
 from .errors import CostError, PlatformError, WorkloadError, capped
 from .graph import LayerGraph
 from .platform import Platform
+from .validation import SizeInBytes
 from .workload import Stream
 
 Objective = Literal["latency", "response", "front"]
@@ -39,7 +40,7 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    memory_bytes: dict[str, ByteSize] = Field(default_factory=dict)
+    memory_bytes: dict[str, SizeInBytes] = Field(default_factory=dict)
     max_utilisation: FiniteFloat = Field(default=0.9, gt=0, le=1)
     core_sets: Literal["any", "all"] = "any"
     max_threads: int | None = Field(default=None, ge=1)

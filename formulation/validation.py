@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ByteSize, ValidationError
+
+
+def _one_size(value: Any) -> Any:
+    """Refuse text that goes on behind its unit, which pydantic would not look at."""
+    if isinstance(value, str) and not re.fullmatch(r"\s*[\d._]+(e\d+)?\s*[A-Za-z]*\s*", value):
+        raise ValueError(f"a size is a number and a unit of bytes, such as '512 MiB', not {value!r}")
+    return value
+
+
+SizeInBytes = Annotated[ByteSize, BeforeValidator(_one_size)]
+"""Bytes: a number, or text with a unit, such as ``"512 MiB"``."""
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

@@ -65,13 +65,13 @@ def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation
     ):
         named = tenant.points[part.point] if tenant.points else ""
         point = f"{part.point} of {tenant.n_points - 1}" + (f" ({named})" if named else "")
-        threads = f" ({part.threads} threads)" if part.threads > 1 else ""
+        each = f" ({part.cores // part.threads} × {part.threads} threads)" if part.threads > 1 else ""
         rows.append(
             (
                 tenant.name,
                 tenant.basis,
                 point,
-                f"{part.cores}{threads}" if part.cores else "–",
+                f"{part.cores}{each}" if part.cores else "–",
                 percent(seen.swap_probability) if part.point else "–",
                 milliseconds(seen.accelerator_wait_us),
                 milliseconds(seen.accelerator_us + seen.reload_us),
@@ -94,9 +94,10 @@ def allocation_table(problem: TenancyProblem, allocation: Allocation, evaluation
     )
     order = "; ".join(", ".join(members) for members in allocation.co_compiled)
     note = f"Co-compiled in this order: {order}. " if order else ""
-    kind = "exact" if evaluation.exact_wait else "an approximation"
+    kind = "exact for random (Poisson) arrivals" if evaluation.exact_wait else "an approximation"
     mean = milliseconds(evaluation.mean_response_us)
-    note += f"Mean response of all requests {mean} ms, predicted; the mean wait for the accelerator is {kind}."
+    note += f"Mean response of all requests {mean} ms, predicted; the mean wait for the accelerator is {kind}. "
+    note += "Accelerator: with reloading; CPU: with hand-over and wait; cores: requests at once × threads of each."
     return Table("Allocation", columns, tuple(rows), note=note)
 
 

@@ -16,6 +16,7 @@ from ..formulation import (
     TenancyProblem,
     Tenant,
     TenantAllocation,
+    capped,
 )
 from ..formulation.tenancy import TenancyScenario
 from ..formulation.tenancy.scenario import TenantEntry
@@ -115,6 +116,21 @@ def whole_models(problem: TenancyProblem) -> Allocation:
                 remedy="Simulate a plan (`--plan`)" + ("." if slow else ", or give the accelerator a streaming cost."),
             )
     return Allocation(tenants=tuple(TenantAllocation(tenant=t.name, point=t.n_points - 1) for t in problem.tenants))
+
+
+def not_predicted(scenario: TenancyScenario) -> list[str]:
+    """What a scenario asks for and the formulas that plans go by do not know; one sentence each."""
+    remedy = "`edgeplan simulate --plan` plays it"
+    regular = [e.name for e in scenario.tenants if e.arrival is not None and e.arrival.kind != "poisson"]
+    batched = [e.name for e in scenario.tenants if e.batching is not None]
+    told = []
+    if regular:
+        told.append(f"Planned as if the requests of {capped(regular)} came at random; {remedy} as stated.")
+    if batched:
+        told.append(f"Planned without the batching of {capped(batched)}; {remedy}.")
+    if scenario.discipline != "fcfs":
+        told.append(f"Planned first come first served, not by {scenario.discipline}; {remedy}.")
+    return told
 
 
 def trace_rates(requests: Requests, n_tenants: int) -> NDArray[np.float64]:

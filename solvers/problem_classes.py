@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..formulation import (
     JobProblem,
-    OperatingPointProblem,
     PartitionProblem,
     Problem,
     TenancyProblem,
@@ -14,6 +13,7 @@ from ..formulation import (
     UnsupportedError,
     capped,
 )
+from ..formulation.operating_points import OperatingPointProblem
 
 
 @dataclass(frozen=True)

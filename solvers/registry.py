@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
 from ..formulation import (
     JobProblem,
-    OperatingPointProblem,
     PartitionProblem,
     Problem,
     TenancyProblem,
@@ -20,6 +19,7 @@ from ..formulation import (
     UnsupportedError,
     capped,
 )
+from ..formulation.operating_points import OperatingPointProblem
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from ..validation import SizeInBytes
 
 
 class TokenResidency(BaseModel):
@@ -74,7 +76,7 @@ class Accelerator(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    weight_capacity_bytes: ByteSize = Field(gt=0)
+    weight_capacity_bytes: SizeInBytes = Field(gt=0)
     residency: Residency = TokenResidency()
     reload_fixed_us: FiniteFloat = Field(default=0.0, ge=0)
     reload_us_per_byte: FiniteFloat = Field(default=0.0, ge=0)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Discriminator, Field, Fini
 
 from ..errors import ScenarioError
 from ..files import fitting, read_yaml
+from ..validation import SizeInBytes
 from ..workload import Arrival
 from .accelerator import Accelerator
 from .batching import Batching
@@ -40,8 +41,8 @@ class WholeCosts(BaseModel):
 
     service_us: FiniteFloat = Field(gt=0)
     reload_us: FiniteFloat | None = Field(default=None, ge=0)
-    weight_bytes: ByteSize = Field(default=ByteSize(0), ge=0)
-    resident_bytes: ByteSize | None = Field(default=None, ge=0)
+    weight_bytes: SizeInBytes = Field(default=ByteSize(0), ge=0)
+    resident_bytes: SizeInBytes | None = Field(default=None, ge=0)
     streaming_us: FiniteFloat | None = Field(default=None, ge=0)
     cpu_us: FiniteFloat | None = Field(default=None, gt=0)
 
@@ -66,12 +67,12 @@ class PointCosts(BaseModel):
 
     accelerator_us: tuple[float, ...]
     cpu_us: tuple[float, ...]
-    weight_bytes: tuple[ByteSize, ...]
-    handover_bytes: tuple[ByteSize, ...] | None = None
+    weight_bytes: tuple[SizeInBytes, ...]
+    handover_bytes: tuple[SizeInBytes, ...] | None = None
     names: tuple[str, ...] = ()
     reload_us: tuple[float, ...] | None = None
     streaming_us: tuple[float, ...] | None = None
-    resident_bytes: tuple[ByteSize, ...] | None = None
+    resident_bytes: tuple[SizeInBytes, ...] | None = None
 
     def tenant(self, name: str) -> Tenant:
         """Tenant with these partition points."""

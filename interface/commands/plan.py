@@ -79,11 +79,13 @@ def _plan_tenancy(
 ) -> None:
     from ...solvers import solve
     from ..allocations import allocation_data, allocation_table, verdict
-    from ..tenancy import load_tenancy
+    from ..tenancy import load_tenancy, not_predicted
 
-    problem = load_tenancy(scenario).problem()
+    case = load_tenancy(scenario)
+    problem = case.problem()
     solution = solve(problem, method, time_limit_s=time_limit_s, seed=seed)
-    data = {**allocation_data(problem, solution), "output": output_path}
+    notes = not_predicted(case.scenario)
+    data = {**allocation_data(problem, solution), "notes": notes, "output": output_path}
     if solution.allocation is None or solution.evaluation is None:
         found = "; ".join(solution.clashes) or "no stable allocation was found"
         output.result(data, f"{solution.status.capitalize()} ({solution.method}): {found}.")
@@ -94,5 +96,6 @@ def _plan_tenancy(
         data,
         allocation_table(problem, solution.allocation, solution.evaluation),
         verdict(solution),
+        *notes,
         *([f"Plan written to {output_path}"] if output_path else []),
     )

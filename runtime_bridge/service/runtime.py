@@ -292,8 +292,7 @@ class ServiceRuntime:
             generation.in_flight -= 1
             self._accepted -= departure.batch.size
             if self.settings.adapt and not failed:
-                record = departure.batch.requests[0].record
-                departure.flight.instance.observe(departure.batch.size, record.service_us)
+                departure.flight.instance.observe(departure.batch.size, sending.ran_us)
             if failed:
                 self._desk.failed(departure.flight)
                 following = self._departures(now_us())

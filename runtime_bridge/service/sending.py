@@ -39,6 +39,11 @@ class Sending:
         Called on the worker's thread when a segment has ended, before its cores are free.
     on_end : callable
         Called once with this and whether it failed, after the requests' futures are set.
+
+    Attributes
+    ----------
+    ran_us : float
+        Time its segments have run, without what it waited between them.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class Sending:
     ) -> None:
         self.generation = generation
         self.departure = departure
+        self.ran_us = 0.0
+        self._stage_start_us = 0.0
         self._records = records
         self._requests = departure.batch.requests
         self._on_leg_end = on_leg_end
@@ -81,12 +88,13 @@ class Sending:
         future.add_done_callback(self._done)
 
     def _begun(self, stage: int) -> None:
+        self._stage_start_us = now_us()
         if stage == 0:
-            start_us = now_us()
             for request in self._requests:
-                request.record.start_us = start_us
+                request.record.start_us = self._stage_start_us
 
     def _ended(self, stage: int) -> None:
+        self.ran_us += now_us() - self._stage_start_us
         self._on_leg_end(self.departure)
 
     def _done(self, future: Future[Outputs]) -> None:

@@ -13,6 +13,7 @@ from ..stop import Stop
 from .features import TenancyFeatures
 from .local_search import best_found
 from .outcome import no_stable_allocation, solution_of
+from .overload import least_utilisation
 from .search_space import SearchSpace
 from .slice_search import search_slice
 from .slices import slice_bound
@@ -68,6 +69,8 @@ class BranchAndBound:
     def solve(self, problem: TenancyProblem, stop: Stop, seed: int) -> TenancySolution:
         """Solve until proven or stopped; what is open at a stop gives the bound."""
         space = SearchSpace.of(problem)
+        if (utilisation := least_utilisation(space)) >= 1.0:
+            return no_stable_allocation(self.name, problem, utilisation)
         n = len(problem.tenants)
         best = _Incumbent(np.inf, np.zeros(n, dtype=np.int64), space.default_order)
         start = best_found(space, stop, seed)

@@ -11,7 +11,8 @@ from ...formulation import Allocation, TenancyProblem
 from ..stop import Stop
 from .descent import descend, descend_by_pairs, improve_order
 from .features import TenancyFeatures
-from .outcome import solution_of
+from .outcome import no_stable_allocation, solution_of
+from .overload import least_utilisation
 from .search_space import SearchSpace
 from .slices import slice_bound, slice_choice
 from .solution import TenancySolution
@@ -179,7 +180,10 @@ class LocalSearch:
 
     def solve(self, problem: TenancyProblem, stop: Stop, seed: int) -> TenancySolution:
         """Search until the disturbances are done or time is up."""
-        allocation = best_found(SearchSpace.of(problem), stop, seed)
+        space = SearchSpace.of(problem)
+        if (utilisation := least_utilisation(space)) >= 1.0:
+            return no_stable_allocation(self.name, problem, utilisation)
+        allocation = best_found(space, stop, seed)
         if allocation is None:
             return TenancySolution("timeout", self.name)
         return solution_of(self.name, problem, allocation)

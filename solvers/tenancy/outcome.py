@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...formulation import Allocation, TenancyProblem, evaluate_tenancy
 from .solution import TenancySolution
 
@@ -30,13 +32,22 @@ def solution_of(
     )
 
 
-def no_stable_allocation(method: str, problem: TenancyProblem) -> TenancySolution:
-    """Proof that the load is too much for every partition."""
-    return TenancySolution(
-        "infeasible",
-        method,
-        clashes=(
-            f"{problem.total_rate_hz:.4g} requests a second of {len(problem.tenants)} tenants are more than the "
-            f"accelerator and {problem.cpu_cores} CPU cores can serve with any partition points",
-        ),
+def no_stable_allocation(method: str, problem: TenancyProblem, utilisation: float | None = None) -> TenancySolution:
+    """Proof that the load is too much for every partition.
+
+    Parameters
+    ----------
+    utilisation : float, optional
+        Of the accelerator, which every allocation exceeds; ∞ where the cores are too few for what it cannot run.
+    """
+    tenants = f"{len(problem.tenants)} tenants" if len(problem.tenants) > 1 else "one tenant"
+    asked = f"{problem.total_rate_hz:,.{0 if problem.total_rate_hz >= 1000 else 2}f} requests a second of {tenants}"
+    sentence = (
+        f"{asked} are more than the accelerator and {problem.cpu_cores} CPU cores can serve with any partition points"
     )
+    if utilisation is not None and np.isfinite(utilisation):
+        sentence += (
+            f": the accelerator's utilisation would be at least {utilisation:.3g}, even were nothing ever reloaded; at "
+            f"less than {1 / utilisation:.3g} times these rates there may be one"
+        )
+    return TenancySolution("infeasible", method, clashes=(sentence,))

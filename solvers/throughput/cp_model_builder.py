@@ -2,7 +2,8 @@
 
 It is a relaxation: no request waits for a lane, batches are always full, and co-runs cost no more than those of the two
 gentlest activities (`bounds.lane_time`); lanes of one kind are counted, not told apart. Rates are integers of a small
-unit. To stay a relaxation, times and bytes are rounded down, limits up, and each model may fall short by a unit a column. What CP-SAT proposes is scored by the evaluator.
+unit. To stay a relaxation, times and bytes are rounded down, limits up, and each model may fall short by a unit a
+column. What CP-SAT proposes is scored by the evaluator.
 """
 
 from __future__ import annotations

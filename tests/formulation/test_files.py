@@ -8,6 +8,7 @@ import pytest
 from edgeplan.formulation import (
     Configuration,
     EdgePlanError,
+    Memory,
     ModelPlan,
     Plan,
     PlanError,
@@ -18,6 +19,7 @@ from edgeplan.formulation import (
     StalePlanError,
     WorkloadError,
 )
+from pydantic import ValidationError
 
 SCENARIO = """
 name: kitchen camera
@@ -123,3 +125,14 @@ def test_errors_have_four_parts_and_cross_processes() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, EdgePlanError)
     assert str(again) == "subject: expected this, got that. Do so."
+
+
+@pytest.mark.parametrize("text", ["6.9 MB/s", "1 MiB 3", "MiB", "6,9 MB", "-1 MB"])
+def test_what_is_not_a_size_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Memory(name="m", capacity_bytes=text)
+
+
+@pytest.mark.parametrize(("text", "size"), [("6.9 MB", 6_900_000), ("512MiB", 2**29), (7, 7), (" 2 kB ", 2000)])
+def test_sizes_have_units(text: str | int, size: int) -> None:
+    assert Memory(name="m", capacity_bytes=text).capacity_bytes == size

@@ -495,3 +495,15 @@ def test_the_catalogue_does_not_know_everything(kind: str, folder: Folder) -> No
     result = CliRunner().invoke(app, ["simulate", folder.scenario(unknown), "--format", "json"])
     assert result.exit_code == ExitCode.BAD_INPUT, (result.output, result.exception)
     assert {"model": "poet", "accelerator": "abacus"}[kind] in result.stderr
+
+
+def test_a_plan_says_what_its_prediction_leaves_out(folder: Folder) -> None:
+    def unlike(data: dict[str, Any]) -> None:
+        data["discipline"] = "priority"
+        data["tenants"][0]["arrival"] = {"kind": "periodic", "period_us": 200_000}
+        data["tenants"][1]["batching"] = {"max_batch": 2, "window_us": 1000, "marginal": 0.5}
+
+    plain = answer("plan", folder.scenario(), "--method", "brute_force")
+    assert plain["notes"] == []
+    told = answer("plan", folder.scenario(unlike), "--method", "brute_force")["notes"]
+    assert [word in note for word, note in zip(("detector", "classifier", "priority"), told, strict=True)] == [True] * 3

@@ -17,7 +17,7 @@ GANG = ServedInstance("m", 0, (Stage(2, (0, 1), (10.0, 18.0)),))
 
 
 @st.composite
-def services(draw: st.DrawFn, one_core_each: bool = False) -> dict[str, Line]:
+def services(draw: st.DrawFn, one_segment: bool = False) -> dict[str, Line]:
     """One or two models on two cores, with instances that need not be alike."""
     lines = {}
     for model in ("m", "n")[: draw(st.integers(1, 2))]:
@@ -26,12 +26,12 @@ def services(draw: st.DrawFn, one_core_each: bool = False) -> dict[str, Line]:
         for number in range(draw(st.integers(1, 3))):
             most = draw(st.integers(1, max_batch))
             stages = []
-            for _ in range(1 if one_core_each else draw(st.integers(1, 2))):
+            for _ in range(1 if one_segment else draw(st.integers(1, 2))):
                 times = tuple(
                     itertools.accumulate(map(float, draw(st.lists(st.integers(1, 30), min_size=most, max_size=most))))
                 )
-                cores = draw(st.sampled_from([(0,), (1,)] if one_core_each else [(0,), (1,), (0, 1)]))
-                threads = 1 if one_core_each else draw(st.integers(1, len(cores)))
+                cores = draw(st.sampled_from([(0,), (1,), (0, 1)]))
+                threads = draw(st.integers(1, len(cores)))
                 stages.append(Stage(threads, cores, times))
             instances.append(ServedInstance(model, number, tuple(stages)))
         lines[model] = Line(tuple(instances), max_batch, float(draw(st.integers(0, 60))))
@@ -66,7 +66,7 @@ def test_every_accepted_request_ends_once(data: st.DataObject, admission: bool) 
 @settings(deadline=None)
 @given(st.data())
 def test_accepted_requests_keep_their_deadlines_however_many_ask(data: st.DataObject) -> None:
-    lines = data.draw(services())
+    lines = data.draw(services(one_segment=True))
     asks = data.draw(loads(list(lines)))
     outcome = serve(Desk(lines), asks, cores=(0, 1))
     for request, end_us in outcome.end_us.items():
@@ -76,7 +76,7 @@ def test_accepted_requests_keep_their_deadlines_however_many_ask(data: st.DataOb
 @settings(deadline=None)
 @given(st.data())
 def test_the_highest_priority_keeps_its_deadlines_whatever_lower_ones_ask(data: st.DataObject) -> None:
-    lines = data.draw(services())
+    lines = data.draw(services(one_segment=True))
     asks = data.draw(loads(list(lines), priorities=2))
     outcome = serve(Desk(lines), asks, cores=(0, 1))
     for request, end_us in outcome.end_us.items():
@@ -87,7 +87,7 @@ def test_the_highest_priority_keeps_its_deadlines_whatever_lower_ones_ask(data: 
 @given(st.data())
 def test_a_refusal_says_what_would_have_happened(data: st.DataObject) -> None:
     """A desk that takes all, asked nothing further, ends the refused request exactly when the refusal said."""
-    lines = data.draw(services(one_core_each=True))
+    lines = data.draw(services(one_segment=True))
     asks = data.draw(loads(list(lines)))
     outcome = serve(Desk(lines), asks, cores=(0, 1))
     for number, error in list(outcome.refused.items())[:3]:

@@ -22,7 +22,7 @@ from edgeplan.formulation import (
     UnsupportedError,
 )
 from edgeplan.profiles import resolve_model, sample_inputs
-from edgeplan.runtime_bridge.service import ServiceRuntime, ServiceSettings, planned_instances, summarise_service
+from edgeplan.runtime_bridge.service import ServiceRuntime, ServiceSettings, summarise_service
 from edgeplan.runtime_bridge.service import runtime as runtime_module
 
 from .conftest import CORES, ORT, PLATFORM, Lookups, batched, instance, model_of, plan_of, unbatched, write_lookup
@@ -190,6 +190,17 @@ def test_requests_that_wait_leave_by_the_new_plan(lookups: Lookups) -> None:
         assert [(r.plan_version, r.batch_size) for r in runtime.records] == [(1, 3)] * 3
 
 
+def test_what_was_learnt_of_the_machine_outlives_the_plan(lookups: Lookups) -> None:
+    with ServiceRuntime(lookups.problem, lookups.plan(), lookups.files, EVERYONE) as runtime:
+        for seed in range(5):
+            runtime.submit("left", lookups.feeds(seed)).result(WAIT_S)
+        assert runtime.drain(WAIT_S)
+        (learnt,) = {planned.served.pace for planned in runtime._generation.instances["left"]}
+        assert learnt != 1.0
+        runtime.apply(lookups.plan(copies=2))
+        assert {planned.served.pace for planned in runtime._generation.instances["left"]} == {learnt}
+
+
 def test_a_plan_that_cannot_serve_leaves_the_old_one(lookups: Lookups) -> None:
     with ServiceRuntime(lookups.problem, lookups.plan(), lookups.files) as runtime:
         services = lookups.plan().services
@@ -223,15 +234,6 @@ def test_a_fixed_batch_dimension_is_refused_before_anything_opens(
     alone = plan_of(problem, {m.name: [instance(m, batch=1)] for m in models}, 1)
     with ServiceRuntime(problem, alone, files) as runtime:
         runtime.submit("fixed", {"index": np.array([[1, 2]])}).result(WAIT_S)
-
-
-def test_a_batch_runs_in_the_smallest_session_that_holds_it(lookups: Lookups) -> None:
-    (planned,) = planned_instances(lookups.problem, lookups.plan(3), time_factor=2.0)["left"]
-    assert sorted(planned.segments) == [1, 2, 4]
-    assert [planned.open_size(size) for size in (1, 2, 3)] == [1, 2, 4]
-    assert planned.served.service_us == (2 * 170.0, 2 * 320.0, 2 * 620.0)
-    (small,) = planned_instances(lookups.problem, lookups.plan(2))["left"]
-    assert sorted(small.segments) == [1, 2]
 
 
 def test_nothing_wakes_up_while_nothing_happens(lookups: Lookups, monkeypatch: pytest.MonkeyPatch) -> None:
