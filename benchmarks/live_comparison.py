@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from edgeplan.formulation import Limits, Model, Poisson, Problem, Stream, simulate
+from edgeplan.formulation.operating_points import ModelPoints
 from edgeplan.profiles import Profile, ProfileSettings, local_platform, profile_models, resolve_model
 from edgeplan.runtime_bridge import (
     DEFAULT_SESSIONS,
@@ -26,13 +27,15 @@ from edgeplan.runtime_bridge import (
     ModelProcesses,
     ModelThreads,
     PinnedWorkers,
+    PointThreads,
     RequestRecord,
     SessionOptions,
     SetUp,
     SetUpResult,
     compare,
 )
-from edgeplan.solvers import Solution
+from edgeplan.solvers import Solution, solve
+from edgeplan.solvers.operating_points import ParetoRule, from_front
 
 import edgeplan
 
@@ -76,7 +79,18 @@ def least_work(problem: Problem) -> Problem:
     return problem.replace(objective="latency", limits=Limits(max_utilisation=0.99, core_sets="all", max_threads=1))
 
 
-def set_ups_for(problem: Problem, solution: Solution) -> tuple[SetUp, ...]:
+def fronts_of(problem: Problem) -> tuple[ModelPoints, ...]:
+    """Each model's exact latency/memory front, for the published rule."""
+    found = []
+    for stream in problem.streams:
+        model = next(model for model in problem.models if model.name == stream.model)
+        alone = Problem((model,), problem.platform, (), Limits(), "front")
+        front = solve(alone, time_limit_s=10.0).front
+        found.append(from_front(alone, front, rate_hz=stream.rate_hz, deadline_us=stream.deadline_us))
+    return tuple(found)
+
+
+def set_ups_for(problem: Problem, solution: Solution, fronts: tuple[ModelPoints, ...]) -> tuple[SetUp, ...]:
     """Every way to serve: what users have, then the plan."""
     by_length = [model.name for model in sorted(problem.models, key=one_thread_us)]
     cores = sum(len(p.cores) for p in problem.platform.processors)
@@ -107,6 +121,11 @@ def set_ups_for(problem: Problem, solution: Solution) -> tuple[SetUp, ...]:
             "short and long apart",
             "as workers, but shorter models have cores of their own and longer ones the others",
             baseline=PinnedWorkers(core_of=split),
+        ),
+        SetUp(
+            "published rule",
+            "each model moves along its own front by the rule of doi 10.1145/3626793",
+            baseline=PointThreads(fronts, ParetoRule()),
         ),
         SetUp(OURS, "segments by the plan, one worker thread a core", solution.plan),
     )
@@ -238,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loads", type=float, nargs="+", default=[0.0, 0.3, 0.6, 0.8, 0.95], help="0: closed loop")
     parser.add_argument("--mixes", type=int, nargs="+", default=[2, 3, 4], help="numbers of models")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--round-s", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", type=Path, help="measure once and keep it here; default: a temporary file")
@@ -250,7 +269,7 @@ def main() -> None:
         profile = Profile.load(arguments.profile)
     else:
         path = arguments.profile or Path(tempfile.mkdtemp()) / "profile.json"
-        profile = profile_models(files, local_platform(), ProfileSettings(seed=arguments.seed), path)
+        profile = profile_models(files, local_platform(), ProfileSettings(quick=True, seed=arguments.seed), path)
 
     summaries, sections = [], []
     set_ups: tuple[SetUp, ...] = ()
@@ -261,7 +280,7 @@ def main() -> None:
             solution = edgeplan.plan(least_work(problem) if closed else problem, time_limit_s=30.0, seed=arguments.seed)
             if solution.plan is None:
                 raise SystemExit(f"no plan: {[clash.sentence for clash in solution.clashes]}")
-            set_ups = set_ups_for(problem, solution)
+            set_ups = set_ups_for(problem, solution, fronts_of(problem))
             comparison = compare(
                 set_ups,
                 problem,

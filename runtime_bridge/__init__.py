@@ -3,6 +3,7 @@
 from .baselines import ModelProcesses as ModelProcesses
 from .baselines import ModelThreads as ModelThreads
 from .baselines import PinnedWorkers as PinnedWorkers
+from .baselines import PointThreads as PointThreads
 from .baselines import SessionOptions as SessionOptions
 from .clock import now_us as now_us
 from .comparison import DEFAULT_SESSIONS as DEFAULT_SESSIONS
