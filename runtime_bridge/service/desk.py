@@ -1,7 +1,8 @@
 """The service rule: which batch goes to which instance when, and which request is refused. No clock, no threads.
 
 Of the batches that may leave, the most urgent chooses first: the instance that is predicted to end it first, counting
-what is under way and what chose before it. If it can start there now, it goes; if not, it waits for that instance and
+what is under way and what chose before it; where the plan says how requests spread over unlike instances, among those
+that are furthest behind that. If it can start there now, it goes; if not, it waits for that instance and
 those behind it choose around it. A request is refused if, were nothing more to come, it or one accepted before that
 stands no lower would miss a deadline because of it: the rule itself is played on, with batches that take what they are
 predicted to take.
@@ -279,9 +280,9 @@ class Desk(Generic[R]):
         )
 
     def _best(self, model: str, queue: BatchQueue[R], priority: int, lanes: Lanes, now_us: float) -> Departure[R]:
-        """The next batch of a model and priority, on the instance that is predicted to end it first."""
+        """The next batch of a model and priority, on the instance that is due and predicted to end it first."""
         found: list[Departure[R]] = []
-        for instance in self.lines[model].instances:
+        for instance in lanes.due(self.lines[model].instances):
             leaves_us = max(now_us, queue.next_event_us(instance.service_us, priority))
             batch = queue.peek(leaves_us, instance.service_us, priority)
             assert batch is not None  # by the meaning of next_event_us

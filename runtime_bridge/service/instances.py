@@ -57,6 +57,10 @@ class ServedInstance:
         Position in the plan.
     stages : tuple of Stage
         One after another, over the same batch sizes.
+    path : int
+        The first instance of the model that runs like this one, on other cores of the same processors.
+    rate_hz : float
+        Requests a second that the plan counts on here; 0 where it leaves that open.
     pace : float
         By what the predicted times are multiplied at present; see `observe`.
     service_us : tuple of float
@@ -66,6 +70,8 @@ class ServedInstance:
     model: str
     number: int
     stages: tuple[Stage, ...]
+    path: int = 0
+    rate_hz: float = 0.0
     pace: float = 1.0
 
     service_us: tuple[float, ...] = field(init=False)
@@ -162,7 +168,9 @@ def _planned(
         # A larger batch that was measured as faster is noise.
         ascending = np.maximum.accumulate(times) * time_factor
         stages.append(Stage(segment.configuration.threads, segment.cores, tuple(float(us) for us in ascending)))
-    return PlannedInstance(ServedInstance(model.name, number, tuple(stages)), scored)
+    ways = [[(s.start, s.stop, s.configuration) for s in each.segments] for each in service.instances]
+    path = ways.index(ways[number])
+    return PlannedInstance(ServedInstance(model.name, number, tuple(stages), path, instance.rate_hz), scored)
 
 
 def _scored(problem: Problem, model: Model, number: int, instance: Instance, size: int) -> tuple[ScoredSegment, ...]:

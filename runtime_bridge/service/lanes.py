@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,8 @@ class Flight:
         Predicted end of the batch; when it ended, once it has.
     in_first : bool
         Whether it is in its first stage, where it keeps the next batch of its instance waiting.
+    size : int
+        Requests in it.
     """
 
     instance: ServedInstance
@@ -39,11 +42,12 @@ class Flight:
     legs: list[Leg]
     end_us: float
     in_first: bool = True
+    size: int = 1
 
     def copy(self) -> Flight:
         """A flight that goes its own way."""
         legs = [Leg(leg.cores, leg.start_us, leg.end_us) for leg in self.legs]
-        return Flight(self.instance, self.priority, legs, self.end_us, self.in_first)
+        return Flight(self.instance, self.priority, legs, self.end_us, self.in_first, self.size)
 
     def delay(self, from_leg: int, by_us: float) -> None:
         """Shift a leg and those that follow."""
@@ -71,13 +75,36 @@ class Lanes:
 
     A batch passes those of lower priority at their next segment boundary; it never waits for more than the segment of
     theirs that runs.
+
+    Attributes
+    ----------
+    flights : list of Flight
+    sent : Counter
+        Requests sent so far, by model and path.
     """
 
     flights: list[Flight] = field(default_factory=list)
+    sent: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def copy(self) -> Lanes:
         """Lanes that go their own way, to play the future on."""
-        return Lanes([flight.copy() for flight in self.flights])
+        return Lanes([flight.copy() for flight in self.flights], self.sent.copy())
+
+    def due(self, instances: Sequence[ServedInstance]) -> Sequence[ServedInstance]:
+        """Of a model's instances those on the path that is furthest behind the rate that the plan counts on there.
+
+        All of them where the plan leaves open how requests spread over paths. A plan that does not has its reason: the
+        instance that would end a batch first may be the one that another model cannot do without.
+        """
+        planned_hz: dict[int, float] = {}
+        for instance in instances:
+            planned_hz[instance.path] = planned_hz.get(instance.path, 0.0) + instance.rate_hz
+        planned_hz = {path: hz for path, hz in planned_hz.items() if hz > 0}
+        if len(planned_hz) < 2:
+            return instances
+        model = instances[0].model
+        path = min(planned_hz, key=lambda path: (self.sent[model, path] + 1) / planned_hz[path])
+        return [instance for instance in instances if instance.path == path]
 
     def lay(self, instance: ServedInstance, size: int, priority: int, at_us: float) -> Offer:
         """Where and when a batch would run that may leave at `at_us`; nothing is changed.
@@ -111,7 +138,7 @@ class Lanes:
                 goes = passing_us <= at_us and taken.isdisjoint(cores)
             ready_us = start_us + length_us
             legs.append(Leg(cores, start_us, ready_us))
-        return Offer(Flight(instance, priority, legs, ready_us), goes)
+        return Offer(Flight(instance, priority, legs, ready_us, size=size), goes)
 
     def is_open(self, instance: ServedInstance, priority: int) -> bool:
         """Whether some batch of that priority would go to an instance at once."""
@@ -127,6 +154,7 @@ class Lanes:
                 if other.priority < flight.priority:
                     _delay(other, leg)
         self.flights.append(flight)
+        self.sent[flight.instance.model, flight.instance.path] += flight.size
 
     def leg_ended(self, flight: Flight, now_us: float) -> None:
         """The running leg of a batch ended; those that follow shift with it. After the last, the batch is forgotten."""

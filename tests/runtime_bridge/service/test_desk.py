@@ -33,7 +33,8 @@ def services(draw: st.DrawFn, one_segment: bool = False) -> dict[str, Line]:
                 cores = draw(st.sampled_from([(0,), (1,), (0, 1)]))
                 threads = draw(st.integers(1, len(cores)))
                 stages.append(Stage(threads, cores, times))
-            instances.append(ServedInstance(model, number, tuple(stages)))
+            rate_hz = float(draw(st.integers(0, 3)))
+            instances.append(ServedInstance(model, number, tuple(stages), path=number, rate_hz=rate_hz))
         lines[model] = Line(tuple(instances), max_batch, float(draw(st.integers(0, 60))))
     return lines
 
@@ -229,3 +230,13 @@ def test_waiting_requests_move_to_another_desk_without_being_asked_again() -> No
     new.leg_ended(first.flight, 10.0)
     (second,) = new.departures(10.0)
     assert second.batch.requests == (1, 0) or second.batch.requests == (0, 1)
+
+
+def test_requests_spread_over_paths_as_the_plan_says() -> None:
+    quick = ServedInstance("m", 0, (Stage(1, (0,), (10.0,)),), path=0, rate_hz=30.0)
+    slow = ServedInstance("m", 1, (Stage(1, (1,), (20.0,)),), path=1, rate_hz=10.0)
+    asks = [Ask(100.0 * k) for k in range(40)]
+    numbers = [d.flight.instance.number for _, d in serve(Desk({"m": line(quick, slow)}), asks, (0, 1)).departures]
+    assert (numbers.count(0), numbers.count(1)) == (30, 10)
+    open_ = [ServedInstance(i.model, i.number, i.stages, i.path) for i in (quick, slow)]
+    assert {d.flight.instance.number for _, d in serve(Desk({"m": line(*open_)}), asks, (0, 1)).departures} == {0}
