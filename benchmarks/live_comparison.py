@@ -32,6 +32,7 @@ from edgeplan.runtime_bridge import (
     SessionOptions,
     SetUp,
     SetUpResult,
+    compare,
 )
 from edgeplan.solvers import Solution, by_simulation, solve
 from edgeplan.solvers.operating_points import ParetoRule, from_front
