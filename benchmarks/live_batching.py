@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -191,10 +192,10 @@ def batch_table(bench: Bench) -> list[str]:
                 bench.runtime(bench.plan(batch, 1e6, gang=True)) as gang,
             ):
                 ways: dict[str, Callable[[], float]] = {
-                    "each": lambda: closed_loop_hz(bench, each, name, batch),  # noqa: B023  (called within this turn)
-                    "gang": lambda: closed_loop_hz(bench, gang, name, batch),  # noqa: B023
-                    "plain": lambda: plain_hz(bench, name, batch, n, 1),  # noqa: B023
-                    "default": lambda: plain_hz(bench, name, batch, 1, 0),  # noqa: B023
+                    "each": partial(closed_loop_hz, bench, each, name, batch),
+                    "gang": partial(closed_loop_hz, bench, gang, name, batch),
+                    "plain": partial(plain_hz, bench, name, batch, n, 1),
+                    "default": partial(plain_hz, bench, name, batch, 1, 0),
                 }
                 for _ in range(bench.rounds):
                     for way, run in ways.items():

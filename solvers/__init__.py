@@ -1,6 +1,7 @@
 """Problem in, solution out: exact and heuristic planners behind one `solve`."""
 
 from .answer import Answer as Answer
+from .claims import SolverBugError as SolverBugError
 from .core_sets import families as families
 from .deadlines.solution import JobSolution as JobSolution
 from .features import Features as Features
@@ -30,4 +31,3 @@ from .solution import Solution as Solution
 from .stop import Cancellation as Cancellation
 from .stop import Stop as Stop
 from .stop import TimeLimit as TimeLimit
-from .verify import SolverBugError as SolverBugError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from .claims import SolverBugError
 from .stop import Stop
-from .verify import SolverBugError
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model

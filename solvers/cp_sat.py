@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..formulation import Evaluation, Plan, Problem, capped, evaluate
 from .assemble import plan_of
+from .claims import SolverBugError
 from .cp_clashes import cp_clashes
 from .cp_combinations import Combination, Combinations
 from .cp_model_builder import CpProblem
@@ -20,7 +21,6 @@ from .greedy import greedy_plan
 from .limits import Limit, limits_of
 from .solution import Solution
 from .stop import Share, Stop
-from .verify import SolverBugError
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from ..formulation import Evaluation, ModelPlan, Plan, evaluate
 from .assemble import Choice, model_plan, plan_of
+from .claims import SolverBugError
 from .core_sets import Placement
 from .cp_arcs import Arc
 from .cp_combinations import Combination, Combinations
 from .cp_model_builder import ModelChoices
 from .cp_path import ModelPath
 from .cp_setting import Setting
-from .verify import SolverBugError
 
 _STARTING_COMBINATIONS = 30
 """Combinations whose shortest paths are tried as plans to start from."""

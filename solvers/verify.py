@@ -10,6 +10,7 @@ import numpy as np
 from ..formulation import CostError, Model, PlatformError, Problem, capped, evaluate
 from .assemble import front_point
 from .chain import not_serial
+from .claims import SolverBugError, agreed_bound, refuse_wrong_parts
 from .fronts.layered import LayeredModel
 from .fronts.lazy_front import LazyFront
 from .fronts.supported import best_way
@@ -17,18 +18,10 @@ from .label_space import LabelSpace
 from .shortest_path import shortest_path
 from .solution import Solution
 
-_ROUNDING = 1e-9
-"""Relative slack between a bound and an objective: their sums of floats may be taken in another order."""
-
-
 _EVALUATED_POINTS = 5
 """Points of a long front that the evaluator itself scores; all are scored in arrays, in its arithmetic."""
 
 _UNSORTED = "its front holds dominated points or is not sorted by latency"
-
-
-class SolverBugError(RuntimeError):
-    """A solver handed back something that the evaluator contradicts. Not the user's fault; please report it."""
 
 
 def verified(problem: Problem, solution: Solution) -> Solution:
@@ -40,22 +33,16 @@ def verified(problem: Problem, solution: Solution) -> Solution:
         A plan breaks a limit; a figure or the bound is not what the evaluator finds; parts are missing or too many.
     """
     who = f"solver {solution.method!r} ({solution.status})"
-    has_plan = solution.status in ("optimal", "feasible")
-    if has_plan != (solution.plan is not None) or (has_plan and (problem.objective == "front") != bool(solution.front)):
-        raise SolverBugError(f"{who}: plan and front do not fit the status")
-    if solution.status == "infeasible" and not solution.clashes:
-        raise SolverBugError(f"{who}: no limits are named that clash")
+    refuse_wrong_parts(who, solution.status, solution.plan, solution.clashes)
+    if bool(solution.front) != (solution.plan is not None and problem.objective == "front"):
+        raise SolverBugError(f"{who}: its front does not fit the status")
     if solution.plan is None:
         return solution
     evaluation = evaluate(problem, solution.plan)
     if not evaluation.feasible:
         raise SolverBugError(f"{who}: its plan breaks limits: {capped(evaluation.violations)}")
-    if solution.objective != evaluation.objective:
-        raise SolverBugError(f"{who}: objective {solution.objective}, but the evaluator says {evaluation.objective}")
-    if solution.bound is not None and solution.bound > evaluation.objective * (1 + _ROUNDING):
-        raise SolverBugError(f"{who}: bound {solution.bound} above its own plan's objective {evaluation.objective}")
+    bound = agreed_bound(who, solution.objective, solution.bound, evaluation.objective)
     _verify_front(problem, solution, who)
-    bound = None if solution.bound is None else min(solution.bound, evaluation.objective)
     return replace(solution, evaluation=evaluation, bound=bound)
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +161,7 @@ class _Simulation:
         self._ends = [np.zeros(len(times)) for times in arrivals]
         self._batches = [0] * len(problem.models)
         self._instances = [[p for p in layout.instances if p.model == i] for i in range(len(problem.models))]
-        self._events: list[tuple[float, int, str, object]] = []
+        self._events: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self._count = 0
 
     def run(self, warm_up: float) -> ServiceSimulation:
@@ -171,7 +171,7 @@ class _Simulation:
         now = 0.0
         while self._events:
             now, _, kind, data = heapq.heappop(self._events)
-            getattr(self, f"_{kind}")(now, *data)  # type: ignore[misc]  # data is the tuple that `_at` was given
+            getattr(self, f"_{kind}")(now, *data)
         served = {}
         for i, model in enumerate(self._problem.models):
             first = int(warm_up * len(self._arrivals[i]))
@@ -183,7 +183,7 @@ class _Simulation:
             busiest[lane.processor] = max(busiest[lane.processor], state.busy_us / now if now > 0 else 0.0)
         return ServiceSimulation(served, busiest, now)
 
-    def _at(self, time_us: float, kind: str, data: tuple[object, ...]) -> None:
+    def _at(self, time_us: float, kind: str, data: tuple[Any, ...]) -> None:
         self._count += 1
         heapq.heappush(self._events, (time_us, self._count, kind, data))
 

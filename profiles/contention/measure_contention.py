@@ -55,7 +55,7 @@ def measure_contention(
     UnsupportedError
         A backend, form, thread count or number of instances that is not there, or a batch that a model's graph cannot
         take. Nothing has been measured then.
-    StalePlanError, capped
+    StalePlanError
         The platform is another machine.
     """
     settings = settings or ContentionSettings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -86,7 +87,7 @@ class RequestBook:
             self._idle.wait_for(lambda: self._waiting == 0)
 
 
-class BookedServer:
+class BookedServer(ABC):
     """Base of the baselines: records, `drain`, and use as a context manager."""
 
     def __init__(self, problem: Problem) -> None:
@@ -99,14 +100,14 @@ class BookedServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abstractmethod
     def submit(self, model: str, feeds: Feeds, arrival_us: float | None = None) -> Future[Any]:
         """Queue a request that was due at `arrival_us`, now where left out. Its future never fails: see the record."""
-        raise NotImplementedError
 
     def drain(self) -> None:
         """Wait until all that is queued has been served."""
         self._book.drain()
 
+    @abstractmethod
     def close(self) -> None:
         """Serve what is queued and stop."""
-        raise NotImplementedError

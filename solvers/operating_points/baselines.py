@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ...formulation.operating_points import ModelPoints, OperatingPoint, OperatingPointProblem
@@ -26,15 +27,15 @@ def most_cores(points: Sequence[OperatingPoint]) -> int:
     return min(range(len(points)), key=lambda j: (-max(u.cores for u in points[j].uses), points[j].latency_us))
 
 
-class _Rule:
+class _Rule(ABC):
     """A point of each model by itself."""
 
     name = ""
     features = PointsFeatures(exact=False)
 
+    @abstractmethod
     def point(self, model: ModelPoints) -> int:
         """Index of the point."""
-        raise NotImplementedError
 
     def solve(self, problem: OperatingPointProblem, stop: Stop, seed: int) -> PointsSolution:
         """Apply the rule; `timeout`, with nothing found, where what it says breaks a limit."""

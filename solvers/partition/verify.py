@@ -7,11 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ...formulation import CostError, PartitionProblem, capped, evaluate_partition
-from ..verify import SolverBugError
+from ..claims import SolverBugError, agreed_bound, refuse_wrong_parts
 from .solution import PartitionSolution
-
-_ROUNDING = 1e-9
-"""Relative slack between a bound and an objective: their sums of floats may be taken in another order."""
 
 
 def refuse_unrunnable(problem: PartitionProblem) -> None:
@@ -41,18 +38,11 @@ def verified(problem: PartitionProblem, solution: PartitionSolution) -> Partitio
         The partition breaks a limit; the objective or the bound is not what the evaluator finds.
     """
     who = f"solver {solution.method!r} ({solution.status})"
-    if (solution.status in ("optimal", "feasible")) != (solution.partition is not None):
-        raise SolverBugError(f"{who}: the partition does not fit the status")
-    if solution.status == "infeasible" and not solution.clashes:
-        raise SolverBugError(f"{who}: nothing is named that clashes")
+    refuse_wrong_parts(who, solution.status, solution.partition, solution.clashes)
     if solution.partition is None:
         return solution
     evaluation = evaluate_partition(problem, solution.partition)
     if not evaluation.feasible:
         raise SolverBugError(f"{who}: its partition breaks limits: {capped(evaluation.violations)}")
-    if solution.objective != evaluation.objective:
-        raise SolverBugError(f"{who}: objective {solution.objective}, but the evaluator says {evaluation.objective}")
-    if solution.bound is not None and solution.bound > evaluation.objective * (1 + _ROUNDING):
-        raise SolverBugError(f"{who}: bound {solution.bound} above its own objective {evaluation.objective}")
-    bound = None if solution.bound is None else min(solution.bound, evaluation.objective)
+    bound = agreed_bound(who, solution.objective, solution.bound, evaluation.objective)
     return replace(solution, evaluation=evaluation, bound=bound)

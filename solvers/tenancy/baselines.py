@@ -5,6 +5,8 @@ Every rule leaves its cores to the dynamic program that the search uses too, so 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,15 +21,15 @@ from .solution import TenancySolution
 Points = NDArray[np.int64]
 
 
-class _Rule:
+class _Rule(ABC):
     """A fixed rule: partition points of a problem."""
 
     name = ""
     features = TenancyFeatures(exact=False)
 
+    @abstractmethod
     def points(self, space: SearchSpace) -> Points:
         """Partition points, shape (n,)."""
-        raise NotImplementedError
 
     def solve(self, problem: TenancyProblem, stop: Stop, seed: int) -> TenancySolution:
         """Apply the rule; `timeout`, with nothing found, where what it says is not stable."""

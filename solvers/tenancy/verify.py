@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...formulation import PlanError, TenancyProblem, evaluate_tenancy
-from ..verify import SolverBugError
+from ..claims import SolverBugError, agreed_bound, refuse_wrong_parts
 from .compiled import compile_search
 from .solution import TenancySolution
-
-_ROUNDING = 1e-9
-"""Relative slack between a bound and an objective: their sums of floats may be taken in another order."""
 
 
 def refuse_unrunnable(problem: TenancyProblem) -> None:
@@ -30,10 +27,7 @@ def verified(problem: TenancyProblem, solution: TenancySolution) -> TenancySolut
         The allocation cannot run or is unstable; the objective or the bound is not what the evaluator finds.
     """
     who = f"solver {solution.method!r} ({solution.status})"
-    if (solution.status in ("optimal", "feasible")) != (solution.allocation is not None):
-        raise SolverBugError(f"{who}: the allocation does not fit the status")
-    if solution.status == "infeasible" and not solution.clashes:
-        raise SolverBugError(f"{who}: nothing is named that clashes")
+    refuse_wrong_parts(who, solution.status, solution.allocation, solution.clashes)
     if solution.allocation is None:
         return solution
     try:
@@ -43,9 +37,5 @@ def verified(problem: TenancyProblem, solution: TenancySolution) -> TenancySolut
     if not evaluation.stable:
         raise SolverBugError(f"{who}: its allocation is {evaluation.unstable[0]}")
     truth = evaluation.mean_response_us
-    if solution.objective != truth:
-        raise SolverBugError(f"{who}: objective {solution.objective}, but the evaluator says {truth}")
-    if solution.bound is not None and solution.bound > truth * (1 + _ROUNDING):
-        raise SolverBugError(f"{who}: bound {solution.bound} above its own objective {truth}")
-    bound = None if solution.bound is None else min(solution.bound, truth)
+    bound = agreed_bound(who, solution.objective, solution.bound, truth)
     return replace(solution, evaluation=evaluation, bound=bound)

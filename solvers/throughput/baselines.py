@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from ...formulation.throughput import ThroughputProblem
@@ -16,15 +18,15 @@ from .solution import ThroughputSolution
 from .structure import Structure
 
 
-class _Rule:
+class _Rule(ABC):
     """A fixed rule: a structure of a problem."""
 
     name = ""
     features = ThroughputFeatures(exact=False)
 
+    @abstractmethod
     def structure(self, offer: Offer) -> Structure | None:
         """The structure, or None where the rule does not fit the platform."""
-        raise NotImplementedError
 
     def solve(self, problem: ThroughputProblem, stop: Stop, seed: int) -> ThroughputSolution:
         """Apply the rule, with every window; `timeout`, with nothing found, where it keeps the limits with none."""

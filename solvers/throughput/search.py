@@ -135,8 +135,7 @@ class _Climb:
     def shuffled(self, structures: Iterable[Structure]) -> list[Structure]:
         """In random order, each once."""
         listed = list(dict.fromkeys(structures))
-        self._rng.shuffle(listed)  # type: ignore[arg-type]  # numpy shuffles any list in place
-        return listed
+        return [listed[k] for k in self._rng.permutation(len(listed))]
 
     def done(self, best: Scored | None = None) -> bool:
         """Whether time is over or nothing better is wanted."""

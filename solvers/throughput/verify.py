@@ -6,11 +6,8 @@ from dataclasses import replace
 
 from ...formulation import PlanError, capped
 from ...formulation.throughput import ThroughputProblem, evaluate_service
-from ..verify import SolverBugError
+from ..claims import SolverBugError, agreed_bound, refuse_wrong_parts
 from .solution import ThroughputSolution
-
-_ROUNDING = 1e-9
-"""Relative slack for sums of floats taken in another order: rates of paths are spread over instances and added up."""
 
 
 def refuse_unrunnable(problem: ThroughputProblem) -> None:
@@ -36,10 +33,7 @@ def verified(problem: ThroughputProblem, solution: ThroughputSolution) -> Throug
         The plan breaks a limit or does not fit; the objective or the bound is not what the evaluator finds.
     """
     who = f"solver {solution.method!r} ({solution.status})"
-    if (solution.status in ("optimal", "feasible")) != (solution.plan is not None):
-        raise SolverBugError(f"{who}: the plan does not fit the status")
-    if solution.status == "infeasible" and not solution.clashes:
-        raise SolverBugError(f"{who}: no limits are named that clash")
+    refuse_wrong_parts(who, solution.status, solution.plan, solution.clashes)
     if solution.plan is None:
         return solution
     try:
@@ -49,10 +43,5 @@ def verified(problem: ThroughputProblem, solution: ThroughputSolution) -> Throug
     if not evaluation.feasible:
         raise SolverBugError(f"{who}: its plan breaks limits: {capped(evaluation.broken)}")
     truth = evaluation.objective(problem)
-    slack = _ROUNDING * max(1e-12, abs(truth))
-    if solution.objective is None or abs(solution.objective - truth) > slack:
-        raise SolverBugError(f"{who}: objective {solution.objective}, but the evaluator says {truth}")
-    if solution.bound is not None and solution.bound > truth + slack:
-        raise SolverBugError(f"{who}: bound {solution.bound} above its own objective {truth}")
-    bound = None if solution.bound is None else min(solution.bound, truth)
+    bound = agreed_bound(who, solution.objective, solution.bound, truth, least_scale=1e-12, exact=False)
     return replace(solution, objective=truth, bound=bound, evaluation=evaluation)

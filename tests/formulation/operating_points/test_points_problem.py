@@ -24,7 +24,7 @@ def point(name: str = "p", busy_us: float = 1e4, size: float = 1e6, **more: floa
 
 
 def problem(*models: ModelPoints, cores: int = 1, **more: object) -> OperatingPointProblem:
-    return OperatingPointProblem(models, (SharedProcessor("cpu", cores),), **more)  # type: ignore[arg-type]  # by keyword
+    return OperatingPointProblem(models, (SharedProcessor("cpu", cores),), **more)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_breaks_a_limit_is_said() -> None:
 @pytest.mark.parametrize("objective", ["response", "misses"])
 @pytest.mark.parametrize("seed", range(4))
 def test_costs_grow_with_the_use_of_every_processor(objective: str, seed: int) -> None:
-    tables = random_points(3, 4, seed, objective=objective).tables  # type: ignore[arg-type]  # parametrised literal
+    tables = random_points(3, 4, seed, objective=objective).tables
     rng = np.random.default_rng(seed)
     low = tables.use[:, 0].sum(axis=0)
     for column in range(2 * tables.n_processors):

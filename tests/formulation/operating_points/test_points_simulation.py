@@ -113,5 +113,5 @@ def test_dispatchers_use_both_processors() -> None:
     world = World((ModelPoints("m", points, 150.0),), (*CPU, SharedProcessor("gpu")), (Phase(),), 20e6)
     one = simulate_policy(world, FixedPoints.fastest(), 0)
     for order in ("round robin", "least loaded"):
-        both = simulate_policy(world, Dispatch(order), 0)  # type: ignore[arg-type]  # a literal each
+        both = simulate_policy(world, Dispatch(order), 0)
         assert both.throughput_hz > 1.4 * one.throughput_hz

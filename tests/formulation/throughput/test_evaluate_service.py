@@ -32,7 +32,7 @@ def segment(processor: str, batch: int, *cores: int, layers: tuple[int, int] = (
 
 
 def service(model: str, rate_hz: float, *instances: object, batch: int = 1, window_us: float = 0.0) -> ModelService:
-    made = tuple(Instance(segments=i if isinstance(i, tuple) else (i,)) for i in instances)  # type: ignore[arg-type]
+    made = tuple(Instance(segments=i if isinstance(i, tuple) else (i,)) for i in instances)
     return ModelService(model=model, instances=made, max_batch=batch, window_us=window_us, rate_hz=rate_hz)
 
 

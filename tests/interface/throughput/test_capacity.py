@@ -57,7 +57,7 @@ def scenario(folder: Path, **changes: object) -> Path:
         "streams": STREAMS,
     }
     # A small search that ends by itself.
-    service = {"max_stages": 1, "windows": [0.2], **changes.pop("service", {})}  # type: ignore[dict-item]
+    service = {"max_stages": 1, "windows": [0.2], **changes.pop("service", {})}
     path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump(data | {"service": service} | changes))
     return path

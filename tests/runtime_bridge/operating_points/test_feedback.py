@@ -43,7 +43,7 @@ def test_what_cannot_be_predicted_does_not_count() -> None:
 @pytest.mark.parametrize("wrong", [{"confidence": 1.0}, {"factor": 0.5}, {"at_least": 1}, {"samples": 3}])
 def test_settings_without_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(WorkloadError, match="latency test"):
-        LatencyTest(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        LatencyTest(**wrong)
 
 
 def test_a_rate_is_doubted_only_where_the_interval_excludes_it() -> None:

@@ -31,7 +31,7 @@ def instance(seed: int) -> OperatingPointProblem:
         seed,
         load=LOADS[seed % 4],
         memory_share=SHARES[seed % 5],
-        objective=("response", "misses")[seed % 2],  # type: ignore[arg-type]  # literals
+        objective=("response", "misses")[seed % 2],
         in_force=seed % 3 > 0,
     )
 

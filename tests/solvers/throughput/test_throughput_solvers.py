@@ -5,6 +5,7 @@ import pytest
 from edgeplan.formulation import Limits, Poisson, Stream, UnsupportedError
 from edgeplan.formulation.throughput import ServiceSettings, ThroughputProblem, evaluate_service
 from edgeplan.solvers import available_methods, solve
+from edgeplan.solvers.claims import SolverBugError
 from edgeplan.solvers.throughput.bounds import core_time_bound
 from edgeplan.solvers.throughput.brute_force import structures
 from edgeplan.solvers.throughput.limiting import relaxed_limits
@@ -16,7 +17,6 @@ from edgeplan.solvers.throughput.solution import ThroughputSolution
 from edgeplan.solvers.throughput.structure import fits, layout
 from edgeplan.solvers.throughput.testing import model_of, platform_of, random_throughput
 from edgeplan.solvers.throughput.verify import verified
-from edgeplan.solvers.verify import SolverBugError
 
 OBJECTIVES = ("capacity", "throughput", "fair", "cost")
 RULES = ("single_instance", "largest_batch", "equal_cores", "each_alone")
