@@ -3,9 +3,9 @@
 Of the batches that may leave, the most urgent chooses first: the instance that is predicted to end it first, counting
 what is under way and what chose before it; where the plan says how requests spread over unlike instances, among those
 that are furthest behind that. If it can start there now, it goes; if not, it waits for that instance and
-those behind it choose around it. A request is refused if, were nothing more to come, it or one accepted before that
-stands no lower would miss a deadline because of it: the rule itself is played on, with batches that take what they are
-predicted to take.
+those behind it choose around it. A request is refused if, were nothing more to come but what higher priorities have
+been asking for, it would miss its deadline, or one accepted before that stands no lower would because of it: the rule
+itself is played on, with batches that take what they are predicted to take.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ...formulation import AdmissionError, Batch, BatchQueue
 from ...formulation.batch_queue import PATIENCE_US
 from .instances import ServedInstance
 from .lanes import Flight, Lanes
+from .passing import PassingLoad
 
 R = TypeVar("R")
 
@@ -37,6 +38,18 @@ class Line:
     instances: tuple[ServedInstance, ...]
     max_batch: int
     window_us: float
+
+    @property
+    def work_us(self) -> float:
+        """Core time of one request in a full batch, on the instance that takes least."""
+        size = self.max_batch
+        return (
+            min(
+                sum(s.service_us[min(size, len(s.service_us)) - 1] * s.threads for s in i.stages) * i.pace
+                for i in self.instances
+            )
+            / size
+        )
 
     def queue(self, patience_us: float) -> BatchQueue:
         """An empty queue, by the times of its fastest instance at each size."""
@@ -65,6 +78,11 @@ class Departure(Generic[R]):
     flight: Flight
     leaves_us: float
     goes: bool
+
+    @property
+    def service_us(self) -> float:
+        """Predicted time of the batch on its own."""
+        return self.flight.instance.service_us[self.batch.size - 1]
 
 
 class Desk(Generic[R]):
@@ -98,6 +116,7 @@ class Desk(Generic[R]):
         self.admission = admission
         self.lanes = lanes or Lanes()
         self.queues: dict[str, BatchQueue[R]] = {model: line.queue(patience_us) for model, line in lines.items()}
+        self._passing = PassingLoad(len({c for line in lines.values() for i in line.instances for c in i.cores}))
 
     @property
     def waiting(self) -> int:
@@ -151,11 +170,12 @@ class Desk(Generic[R]):
         after = {m: q.copy() for m, q in self.queues.items()}
         newcomer = after[model].arrive(request, arrived_us, deadline_us, priority)
         ends_us = {
-            (departure.model, entry.order): (entry, departure.flight.end_us)
+            (departure.model, entry.order): (entry, departure.flight.end_us, departure.service_us)
             for departure in self._play(after, now_us)
             for entry in departure.batch.waiting
         }
-        end_us = ends_us.pop((model, newcomer.order))[1]
+        _, end_us, service_us = ends_us.pop((model, newcomer.order))
+        end_us = now_us + service_us + self._passing.wait_us(end_us - service_us - now_us, priority, now_us)
         if end_us > deadline_us:
             raise AdmissionError(
                 subject,
@@ -165,7 +185,7 @@ class Desk(Generic[R]):
                 predicted_us=end_us,
                 deadline_us=deadline_us,
             )
-        late = {key for key, (e, us) in ends_us.items() if us > e.deadline_us and e.priority >= priority}
+        late = {key for key, (e, us, _) in ends_us.items() if us > e.deadline_us and e.priority >= priority}
         if late and (made_late := late - self._late(now_us)):
             raise AdmissionError(
                 subject,
@@ -176,6 +196,7 @@ class Desk(Generic[R]):
                 deadline_us=deadline_us,
             )
         queue.arrive(request, arrived_us, deadline_us, priority)
+        self._passing.accept(priority, self.lines[model].work_us, now_us)
 
     def adopt(self, other: Desk[R]) -> None:
         """Take over all that waits at another desk, as accepted as it was."""

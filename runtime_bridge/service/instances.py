@@ -80,6 +80,11 @@ class ServedInstance:
         self._alone_us = tuple(map(sum, zip(*(stage.service_us for stage in self.stages), strict=True)))
         self.keep_pace(self.pace)
 
+    @property
+    def cores(self) -> set[int]:
+        """Every core that some stage may take."""
+        return {core for stage in self.stages for core in stage.cores}
+
     def keep_pace(self, pace: float) -> None:
         """Predict at that pace from now on."""
         self.pace = pace
