@@ -7,6 +7,7 @@ knows no clock and no threads.
 from __future__ import annotations
 
 import bisect
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,6 +57,21 @@ class _Request:
     offered: set[int] = field(default_factory=set)
 
 
+_Entry = tuple[float, int, int]
+"""A ready step: when it is due, its request, its index."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Ready steps that may take the same cores, the most urgent first, while they are looked at."""
+
+    cores: tuple[int, ...]
+    entries: list[_Entry]
+    position: int = 0
+    started: list[int] = field(default_factory=list)
+    closed: bool = False
+
+
 class Dispatcher:
     """Most urgent first over segments, with cores that segments are bound to.
 
@@ -71,7 +87,8 @@ class Dispatcher:
 
     def __init__(self, cores: Iterable[int]) -> None:
         self._free: set[int] = set(cores)
-        self._ready: list[tuple[float, int, int]] = []
+        # By the cores they may take: where none of those is free, a queue of any length costs nothing to look at.
+        self._ready: dict[tuple[int, ...], list[_Entry]] = {}
         self._requests: dict[int, _Request] = {}
         self._running: dict[tuple[int, int], tuple[int, ...]] = {}
 
@@ -103,7 +120,8 @@ class Dispatcher:
         state = self._requests[request]
         state.done.add(step)
         if failed:
-            self._ready = [entry for entry in self._ready if entry[1] != request]
+            for entries in self._ready.values():
+                entries[:] = [entry for entry in entries if entry[1] != request]
             still_running = {other for r, other in self._running if r == request}
             state.done |= set(range(len(state.steps))) - still_running
             state.offered = set(range(len(state.steps)))
@@ -117,33 +135,49 @@ class Dispatcher:
         """Decide what starts now, and mark its cores as taken."""
         decided: list[Start] = []
         reserved: set[int] = set()
-        waiting: list[tuple[float, int, int]] = []
-        for position, entry in enumerate(self._ready):
-            if len(reserved) == len(self._free):
-                waiting += self._ready[position:]
-                break
-            _, request, index = entry
+        queues = [
+            _Queue(cores, entries)
+            for cores, entries in self._ready.items()
+            if entries and not self._free.isdisjoint(cores)
+        ]
+        heads = [(queue.entries[0], number) for number, queue in enumerate(queues)]
+        heapq.heapify(heads)
+        while heads:
+            (_, request, index), number = heapq.heappop(heads)
+            queue = queues[number]
+            open_cores = [core for core in queue.cores if core in self._free and core not in reserved]
+            if not open_cores:  # nor will there be for those behind it
+                queue.closed = True
+                continue
             step = self._requests[request].steps[index]
-            open_cores = [core for core in step.cores if core in self._free and core not in reserved]
             if len(open_cores) >= step.threads:
-                gang = self._gang(step, position, reserved) if step.gangs else None
+                gang = self._gang(step, queue, queues, reserved) if step.gangs else None
                 taken = tuple(open_cores[: step.threads]) if gang is None else step.gangs[gang]
                 self._free.difference_update(taken)
                 self._running[request, index] = taken
                 decided.append(Start(request, index, taken, gang))
-                continue
-            if step.threads > 1:
+                queue.started.append(queue.position)
+            else:
                 reserved.update(open_cores)
-            waiting.append(entry)
-        self._ready = waiting
+            queue.position += 1
+            if queue.position < len(queue.entries):
+                heapq.heappush(heads, (queue.entries[queue.position], number))
+        for queue in queues:
+            for position in reversed(queue.started):
+                del queue.entries[position]
         return decided
 
-    def _gang(self, step: Step, position: int, reserved: set[int]) -> int | None:
+    def _gang(self, step: Step, own: _Queue, queues: Sequence[_Queue], reserved: set[int]) -> int | None:
         """First gang whose cores are all free and that leaves a core for each later segment that is ready."""
         free = self._free - reserved
-        later = self._ready[position + 1 : position + 1 + len(free)]  # more than that want every core
-        wanted = [free.intersection(self._requests[request].steps[index].cores) for _, request, index in later]
-        contested = [cores for cores in wanted if cores]
+        later: list[tuple[_Entry, tuple[int, ...]]] = []
+        for queue in queues:
+            if not queue.closed:
+                first = queue.position + (queue is own)
+                later += [(entry, queue.cores) for entry in queue.entries[first : first + len(free)]]
+        later.sort()
+        # More than there are free cores want every one of them.
+        contested = [cores for _, each in later[: len(free)] if (cores := free.intersection(each))]
         for number, cores in enumerate(step.gangs):
             left = free.difference(cores)
             if free.issuperset(cores) and len(left) >= len(contested) and all(each & left for each in contested):
@@ -155,7 +189,8 @@ class Dispatcher:
         for index, step in enumerate(state.steps):
             if index not in state.offered and state.done.issuperset(step.after):
                 state.offered.add(index)
-                bisect.insort(self._ready, (state.deadline_us - step.tail_us, request, index))
+                entries = self._ready.setdefault(step.cores, [])
+                bisect.insort(entries, (state.deadline_us - step.tail_us, request, index))
 
 
 def tails_us(latencies_us: Sequence[float], after: Sequence[Sequence[int]]) -> list[float]:

@@ -9,10 +9,10 @@ Choices, with what was seen (OpenVINO 2026.4, four image models, two cores):
   written to, are given back.
 - One thread, one stream: the inference runs on the calling thread (seen in the threads' CPU time: all of it is the
   caller's, on the core that it is pinned to), whatever ``ENABLE_CPU_PINNING`` says.
-- More threads: the caller works too, helpers come from one pool that all sessions of the process share (oneTBB). They
-  cannot be tied to the cores of one segment; they float over the cores that the process may use. A helper inherits the
-  cores of the thread that happens to start it, so the pool is started in full by a thread that may use all cores,
-  before any pinned worker can. Helpers with nothing to do sleep after some tens of microseconds.
+- More threads: the caller works too, helpers come from one pool that all sessions of the process share (oneTBB). A
+  helper inherits the cores of the thread that happens to start it, so the pool is started in full by a thread that may
+  use all cores, before any pinned worker can; what runs then holds it to its cores (`openvino_helpers`). Helpers with
+  nothing to do sleep after some tens of microseconds.
 - A request object cannot run twice at once: each caller takes one from a pool. Outputs are written straight into fresh
   arrays (20 µs a call; the default ``infer`` 56 µs, and a copy of every tensor). That fails silently where the last
   operator only passes its input's memory on (a lone dropout or reshape leaves the array as it was), so it is only done
@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import io
 import mmap
-import os
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from ..machine import processor_key
 from ..segments import SegmentFiles
 from .base import Session
 from .checks import check_cores, check_form, refused
+from .openvino_helpers import HelperThreads
 
 if TYPE_CHECKING:
     import openvino
@@ -85,17 +86,18 @@ class OpenVinoCpu:
         self._build = openvino.__version__.replace("/", "-")
         self.version: str = self._build.partition("-")[0]
         self._core = openvino.Core()
-        self._helpers_started = False
-        self._lock = threading.Lock()
+        self._helpers = HelperThreads(self._multiply)
 
     def open(self, segment: SegmentFiles, configuration: Configuration, cores: tuple[int, ...]) -> Session:
         """See `Backend.open`."""
         check_form(self, configuration)
         check_cores(configuration, cores)
-        if configuration.threads > 1:
-            self._start_helpers()
+        session = partial(OpenVinoSession, self._core, segment=segment, properties=properties(configuration.threads))
         with refused(self.name, segment):
-            return OpenVinoSession(self._core, self.prepare(segment), segment, properties(configuration.threads))
+            if configuration.threads == 1:
+                return session(self.prepare(segment))
+            self._helpers.start()
+            return session(self.prepare(segment), helping=partial(self._helpers.helping, cores))
 
     def prepare(self, segment: SegmentFiles) -> Path:
         """The segment compiled for this processor and exported."""
@@ -108,36 +110,34 @@ class OpenVinoCpu:
         target.write_bytes(stream.getbuffer())
         return ()
 
-    def _start_helpers(self) -> None:
-        """Start every helper thread of the process's pool from a thread that may use all cores."""
-        with self._lock:
-            if not self._helpers_started:
-                starter = threading.Thread(target=self._run_on_all_cores, name="edgeplan-openvino-start")
-                starter.start()
-                starter.join()
-                self._helpers_started = True
-
-    def _run_on_all_cores(self) -> None:
+    def _multiply(self, threads: int) -> None:
+        """Multiply matrices on that many threads."""
         import openvino
         from openvino import opset8
 
-        allowed = os.sched_getaffinity(os.getpid())  # the main thread's, which nobody pins
-        os.sched_setaffinity(0, allowed)
-        value = opset8.parameter([len(allowed), 64, 64], np.float32)
+        value = opset8.parameter([threads, 64, 64], np.float32)
         product = opset8.matmul(value, value, False, True)
         # OpenVINO's Python class wraps a compiled one, whose stub wants `self` to be the compiled class itself: no call
         # of this constructor passes the type check, whatever its arguments.
         model = openvino.Model([product], [value], "start")  # type: ignore[reportGeneralTypeIssues]
-        compiled = self._core.compile_model(model, _DEVICE, properties(len(allowed)))
-        compiled.create_infer_request().infer([np.ones((len(allowed), 64, 64), np.float32)])
+        compiled = self._core.compile_model(model, _DEVICE, properties(threads))
+        compiled.create_infer_request().infer([np.ones((threads, 64, 64), np.float32)])
 
 
 class OpenVinoSession:
     """An open segment in OpenVINO."""
 
-    def __init__(self, core: openvino.Core, path: Path, segment: SegmentFiles, properties: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        core: openvino.Core,
+        path: Path,
+        segment: SegmentFiles,
+        properties: Mapping[str, Any],
+        helping: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         import openvino
 
+        self._helping = helping
         with path.open("rb") as handle:
             # Copy on write, for OpenVINO takes writable memory only; it does not write.
             self._file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -173,9 +173,11 @@ class OpenVinoSession:
             outputs = {name: np.empty(shape, dtype) for name, _, shape, dtype in self._outputs}
             for name, port, *_ in self._outputs:
                 request.set_tensor(port, Tensor(outputs[name], shared_memory=True))
-            request.infer(None, share_inputs=True, share_outputs=True)
+            with self._helping():
+                request.infer(None, share_inputs=True, share_outputs=True)
         else:
-            values = request.infer(None, share_inputs=True, share_outputs=True)
+            with self._helping():
+                values = request.infer(None, share_inputs=True, share_outputs=True)
             outputs = {name: np.array(values[k]) for k, (name, *_) in enumerate(self._outputs)}
         self._idle.put(request)
         return outputs
