@@ -123,6 +123,16 @@ def local_platform(cores: Sequence[int] | None = None) -> Platform:
     )
 
 
+_CACHE_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+@functools.cache
+def largest_cache_bytes() -> int:
+    """Size of the last-level cache that the first core uses, shared or not; 0 where the system does not say."""
+    sizes = [size.rpartition(" ")[2] for size in _caches()]
+    return max((int(size[:-1]) * _CACHE_UNITS[size[-1]] for size in sizes if size[-1] in _CACHE_UNITS), default=0)
+
+
 def _caches() -> tuple[str, ...]:
     found = []
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..formulation import LatencySummary
 from .backends import Session
+from .machine import largest_cache_bytes
 
 T = TypeVar("T")
 
@@ -77,16 +78,21 @@ def _timings_outside(n: int) -> int:
     return max(outside, 0)
 
 
-EVICTED_BYTES = 4 * 2**20
-"""Memory that is written between timings: more than a core's own caches hold, less than the cores share."""
+_LEAST_EVICTED_BYTES, _MOST_EVICTED_BYTES = 8 * 2**20, 256 * 2**20
+
+
+def evicted_bytes() -> int:
+    """Memory that is written between timings: twice what the largest cache holds, so that little is left in any."""
+    return min(max(2 * largest_cache_bytes(), _LEAST_EVICTED_BYTES), _MOST_EVICTED_BYTES)
 
 
 def time_session(session: Session, feeds: Mapping[str, np.ndarray], rule: StopRule) -> LatencySummary:
     """Time a session on the calling thread until the rule says stop.
 
-    Between two runs the core's own caches are filled with something else, as they are where models take turns.
+    Between two runs the caches are filled with something else, as they are where models take turns: the weights of a
+    few models are more than any cache holds.
     """
-    evicted = np.zeros(EVICTED_BYTES, dtype=np.uint8)
+    evicted = np.zeros(evicted_bytes(), dtype=np.uint8)
     for _ in range(rule.warm_up):
         session.run(feeds)
     times: list[float] = []
