@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ class Step:
     tail_us : float
         Time from the start of this step to the end of its request on an idle device. Steps go by deadline less tail:
         0 throughout is earliest deadline first, the true times are least slack first.
+    least_us : float, optional
+        The least time in which the request can end from the start of this step. Where its deadline is nearer than that,
+        it is late whatever is done, and goes after all that can still be in time. Keeps its place where left out.
     """
 
     threads: int
@@ -37,6 +41,7 @@ class Step:
     after: tuple[int, ...] = ()
     gangs: tuple[tuple[int, ...], ...] = ()
     tail_us: float = 0.0
+    least_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ class _Request:
     offered: set[int] = field(default_factory=set)
 
 
-_Entry = tuple[float, int, int]
-"""A ready step: when it is due, its request, its index."""
+_Entry = tuple[bool, float, int, int]
+"""A ready step: whether its request is sure to be late, when it is due, its request, its index."""
 
 
 @dataclass(slots=True)
@@ -76,9 +81,11 @@ class Dispatcher:
     """Most urgent first over segments, with cores that segments are bound to.
 
     Ready segments are looked at by deadline (less the time that is left to do, for least slack first), then by order of
-    release. One starts if enough of its cores are free. A gang (more than one thread) that must wait keeps the free
-    cores among its own from later ones, or it would starve; one thread never waits while a core of its own is free, and
-    spreads over several cores only while nothing else that is ready wants them.
+    release. Those of requests that cannot be in time any more come after all others: each of them that went first could
+    make more late (the domino effect of earliest deadline first under overload). One starts if enough of its cores are
+    free. A gang (more than one thread) that must wait keeps the free cores among its own from later ones, or it would
+    starve; one thread never waits while a core of its own is free, and spreads over several cores only while nothing
+    else that is ready wants them.
 
     Parameters
     ----------
@@ -121,7 +128,7 @@ class Dispatcher:
         state.done.add(step)
         if failed:
             for entries in self._ready.values():
-                entries[:] = [entry for entry in entries if entry[1] != request]
+                entries[:] = [entry for entry in entries if entry[2] != request]
             still_running = {other for r, other in self._running if r == request}
             state.done |= set(range(len(state.steps))) - still_running
             state.offered = set(range(len(state.steps)))
@@ -131,8 +138,14 @@ class Dispatcher:
         self._offer(request)
         return False
 
-    def starts(self) -> list[Start]:
-        """Decide what starts now, and mark its cores as taken."""
+    def starts(self, now_us: float = -math.inf) -> list[Start]:
+        """Decide what starts now, and mark its cores as taken.
+
+        Parameters
+        ----------
+        now_us : float
+            On the clock of the deadlines; without it nothing counts as late.
+        """
         decided: list[Start] = []
         reserved: set[int] = set()
         queues = [
@@ -143,13 +156,19 @@ class Dispatcher:
         heads = [(queue.entries[0], number) for number, queue in enumerate(queues)]
         heapq.heapify(heads)
         while heads:
-            (_, request, index), number = heapq.heappop(heads)
+            (late, due_us, request, index), number = heapq.heappop(heads)
             queue = queues[number]
             open_cores = [core for core in queue.cores if core in self._free and core not in reserved]
             if not open_cores:  # nor will there be for those behind it
                 queue.closed = True
                 continue
-            step = self._requests[request].steps[index]
+            state = self._requests[request]
+            step = state.steps[index]
+            if not late and step.least_us is not None and state.deadline_us - step.least_us < now_us:
+                del queue.entries[queue.position]
+                bisect.insort(queue.entries, (True, due_us, request, index))
+                heapq.heappush(heads, (queue.entries[queue.position], number))
+                continue
             if len(open_cores) >= step.threads:
                 gang = self._gang(step, queue, queues, reserved) if step.gangs else None
                 taken = tuple(open_cores[: step.threads]) if gang is None else step.gangs[gang]
@@ -190,7 +209,7 @@ class Dispatcher:
             if index not in state.offered and state.done.issuperset(step.after):
                 state.offered.add(index)
                 entries = self._ready.setdefault(step.cores, [])
-                bisect.insort(entries, (state.deadline_us - step.tail_us, request, index))
+                bisect.insort(entries, (False, state.deadline_us - step.tail_us, request, index))
 
 
 def tails_us(latencies_us: Sequence[float], after: Sequence[Sequence[int]]) -> list[float]:

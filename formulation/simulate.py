@@ -93,7 +93,7 @@ def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) ->
             relative = streams[k].deadline_us
             dispatcher.release(next_arrival, np.inf if relative is None else time + relative, steps[k])
             next_arrival += 1
-        for start in dispatcher.starts():
+        for start in dispatcher.starts(now):
             k = order[start.request][1]
             segment = segments[k][start.step]
             took_us = segment.latency_us if start.gang is None else segment.gang_us[start.gang]

@@ -72,11 +72,19 @@ class ScoredSegment:
 
 def steps_of(segments: Sequence[ScoredSegment], order: Order) -> tuple[Step, ...]:
     """Segments of one model as the dispatcher sees them."""
-    slack = order == "least_slack"
-    tails = tails_us([s.latency_us for s in segments], [s.after for s in segments]) if slack else [0.0] * len(segments)
+    after = [s.after for s in segments]
+    tails = tails_us([s.latency_us for s in segments], after) if order == "least_slack" else [0.0] * len(segments)
+    least = tails_us([min((s.latency_us, *s.gang_us)) for s in segments], after)
     return tuple(
-        Step(s.planned.configuration.threads, s.planned.cores, s.after, tuple(g.cores for g in s.planned.gangs), tail)
-        for s, tail in zip(segments, tails, strict=True)
+        Step(
+            s.planned.configuration.threads,
+            s.planned.cores,
+            s.after,
+            tuple(g.cores for g in s.planned.gangs),
+            tail_us,
+            least_us,
+        )
+        for s, tail_us, least_us in zip(segments, tails, least, strict=True)
     )
 
 

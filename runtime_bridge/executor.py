@@ -115,7 +115,7 @@ class Executor:
                 record.request = next(self._ids)
                 self._requests[record.request] = request
                 self._dispatcher.release(record.request, record.deadline_us, runnable.steps)
-                starts = self._dispatcher.starts()
+                starts = self._dispatcher.starts(now_us())
         except InferenceError as error:
             self._end(request, error)
             return request.future
@@ -178,7 +178,7 @@ class Executor:
             request.record.error = f"segment {start.step}: {failure}"
         with self._lock:
             ended = self._dispatcher.finish(start.request, start.step, failed=failure is not None)
-            starts = self._dispatcher.starts()
+            starts = self._dispatcher.starts(now_us())
         mine = None
         for following in starts:
             if following.cores[0] == core:

@@ -18,7 +18,7 @@ from .gangs import with_gangs
 from .registry import solve
 from .solution import Solution
 
-SIMULATED_REQUESTS = 4_000
+SIMULATED_REQUESTS = 10_000
 """Requests that each plan is judged by, all models together."""
 
 

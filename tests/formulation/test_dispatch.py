@@ -155,6 +155,50 @@ def test_least_slack_lets_the_longer_request_go_first() -> None:
         assert dispatcher.starts()[0].request == first
 
 
+def test_what_cannot_be_in_time_goes_after_all_that_can() -> None:
+    def step(least_us: float | None) -> list[Step]:
+        return [Step(1, (0,), least_us=least_us)]
+
+    dispatcher = Dispatcher([0])
+    dispatcher.release(0, 10.0, step(8.0))
+    dispatcher.release(1, 20.0, step(8.0))
+    dispatcher.release(2, 11.0, step(8.0))
+    dispatcher.release(3, 12.0, step(None))  # keeps its place, late or not
+    order = []
+    for now_us in (3.5, 13.0, 21.0, 29.0):
+        (start,) = dispatcher.starts(now_us)
+        order.append(start.request)
+        dispatcher.finish(start.request, 0)
+    assert order == [3, 0, 2, 1]  # at 13 all are late: by deadline again
+
+
+@pytest.mark.parametrize("load", [0.9, 1.3])
+def test_late_requests_do_not_make_others_late(load: float) -> None:
+    """One core, Poisson arrivals, deadlines of five services: what is in time with late ones last and without."""
+    rng = np.random.default_rng(3)
+    service_us, n = 10.0, 4000
+    arrivals = np.cumsum(rng.exponential(service_us / load, n))
+    in_time = []
+    for least_us in (None, service_us):
+        dispatcher, now, k = Dispatcher([0]), 0.0, 0
+        ended: dict[int, float] = {}
+        while len(ended) < n:
+            if k < n and not dispatcher.in_flight:
+                now = max(now, float(arrivals[k]))
+            while k < n and arrivals[k] <= now:
+                dispatcher.release(k, float(arrivals[k]) + 5 * service_us, [Step(1, (0,), least_us=least_us)])
+                k += 1
+            (start,) = dispatcher.starts(now)
+            now += service_us
+            dispatcher.finish(start.request, 0)
+            ended[start.request] = now
+        in_time.append(sum(ended[i] <= arrivals[i] + 5 * service_us for i in range(n)) / n)
+    assert in_time[1] > in_time[0]
+    if load > 1:
+        assert in_time[0] < 0.1
+        assert in_time[1] > 0.9 / load
+
+
 def test_tails_follow_the_longest_path() -> None:
     assert tails_us([1.0, 5.0, 2.0, 3.0], [(), (0,), (0,), (1, 2)]) == [9.0, 8.0, 5.0, 3.0]
 
