@@ -35,7 +35,7 @@ class ProfileSettings(BaseModel):
     quick : bool
         Fewer repeats, units and segments: seconds a model.
     max_units : int, optional
-        Most units that a model is cut into. 10, with `quick` 8.
+        Most units that a model is cut into. 16, with `quick` 12.
     random_segments, held_out : int, optional
         Random longer segments in the fit (4, with `quick` 1) and out of it (6, with `quick` 3).
     relative_interval : float, optional
@@ -63,7 +63,7 @@ class ProfileSettings(BaseModel):
     @property
     def sizes(self) -> DesignSizes:
         """Sizes of the design, those left out filled in."""
-        usual = DesignSizes(8, 1, 3) if self.quick else DesignSizes(10, 4, 6)
+        usual = DesignSizes(12, 1, 3) if self.quick else DesignSizes(16, 4, 6)
         return DesignSizes(
             usual.units if self.max_units is None else self.max_units,
             usual.random_segments if self.random_segments is None else self.random_segments,
