@@ -44,7 +44,9 @@ class SimulatedResponses:
         return float(np.quantile(self.response_us, share)) if len(self.response_us) else float("nan")
 
 
-def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) -> Mapping[str, SimulatedResponses]:
+def simulate(
+    problem: Problem, plan: Plan, duration_us: float, seed: int = 0, *, late_last: bool = True
+) -> Mapping[str, SimulatedResponses]:
     """Play all requests that arrive within `duration_us` to their end.
 
     Segments take exactly their predicted time. Transfers between memories delay a request without occupying a core.
@@ -57,6 +59,8 @@ def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) ->
     duration_us : float
     seed : int
         Each stream draws from its own child of this seed, so that adding a stream leaves the others as they were.
+    late_last : bool
+        Whether what cannot be in time any more goes last, as in the live runtime. Others' dispatchers have no such rule.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def simulate(problem: Problem, plan: Plan, duration_us: float, seed: int = 0) ->
         arrival_times(stream.arrival, duration_us, np.random.default_rng([seed, k])) for k, stream in enumerate(streams)
     ]
     segments = [evaluation.models[stream.model].segments for stream in streams]
-    steps = [steps_of(of_model, plan.order) for of_model in segments]
+    steps = [steps_of(of_model, plan.order, late_last) for of_model in segments]
 
     order = sorted((time, k, i) for k, times in enumerate(arrivals) for i, time in enumerate(times))
     ends = [np.zeros(len(times)) for times in arrivals]

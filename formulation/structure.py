@@ -70,8 +70,8 @@ class ScoredSegment:
         return self.core_us * len(self.cores & cores) / len(self.cores)
 
 
-def steps_of(segments: Sequence[ScoredSegment], order: Order) -> tuple[Step, ...]:
-    """Segments of one model as the dispatcher sees them."""
+def steps_of(segments: Sequence[ScoredSegment], order: Order, late_last: bool = True) -> tuple[Step, ...]:
+    """Segments of one model as the dispatcher sees them; with `late_last`, it can tell what cannot be in time."""
     after = [s.after for s in segments]
     tails = tails_us([s.latency_us for s in segments], after) if order == "least_slack" else [0.0] * len(segments)
     least = tails_us([min((s.latency_us, *s.gang_us)) for s in segments], after)
@@ -82,7 +82,7 @@ def steps_of(segments: Sequence[ScoredSegment], order: Order) -> tuple[Step, ...
             s.after,
             tuple(g.cores for g in s.planned.gangs),
             tail_us,
-            least_us,
+            least_us if late_last else None,
         )
         for s, tail_us, least_us in zip(segments, tails, least, strict=True)
     )
