@@ -60,7 +60,7 @@ def simulate(
     seed : int
         Each stream draws from its own child of this seed, so that adding a stream leaves the others as they were.
     late_last : bool
-        Whether what cannot be in time any more goes last, as in the live runtime. Others' dispatchers have no such rule.
+        Whether what cannot be in time any more goes last, as in the live runtime. Others have no such rule.
 
     Raises
     ------
