@@ -267,7 +267,7 @@ def table(problem: Problem, device: Device, load: float, duration_s: float, seed
             ("each model on its fastest processor", served_whole(problem, fastest, duration_s, seed)),
             ("models dealt out to the processors", served_whole(problem, spread(problem), duration_s, seed)),
         ]
-    note = f"No plan: {best.status}, {'; '.join(clash.sentence for clash in best.clashes)}."
+    note = "; ".join((f"No plan: {best.status}", *(clash.sentence for clash in best.clashes))) + "."
     if best.plan is not None:
         rows.append(("the plan", dict(simulate(problem, best.plan, duration_s * 1e6, seed))))
         gap = "" if best.gap is None else f", gap {best.gap:.1%}"
