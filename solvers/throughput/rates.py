@@ -176,11 +176,20 @@ class Rates:
             most = 1.0
         else:
             direction = problem.weight if objective == "fair" else problem.mix_hz
+            if objective == "cost":
+                direction = np.maximum(direction, self._least)
             hz = _least_busy(work, owner, direction)
             if hz is None:
                 return None
-            busiest = float((work @ hz).max())
-            most = top / busiest
+            most = top / float((work @ hz).max())
+            if objective != "cost" and np.any(most * direction < self._least):
+                # Least rates ask for another mix: the largest factor beside them, and the spread for what is served.
+                most = _largest_factor(work, owner, direction, self._least, top)
+                if most is None:
+                    return None
+                hz = _least_busy(work, owner, np.maximum(most * direction, self._least))
+                if hz is None:
+                    return None
         total = np.bincount(owner, hz, n)[owner]
         alone = np.bincount(owner, minlength=n)[owner]
         share = np.where(total > 0, hz / np.where(total > 0, total, 1.0), 1.0 / alone)
@@ -207,6 +216,36 @@ def _least_busy(
         method="highs",
     )
     return np.maximum(found.x[:paths], 0.0) * asked[owner] if found.status == 0 else None
+
+
+def _largest_factor(
+    work: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    direction: NDArray[np.float64],
+    least: NDArray[np.float64],
+    top: float,
+) -> float | None:
+    """Largest factor of the direction that utilisation allows where no model gets less than its least rate."""
+    from scipy.optimize import linprog
+
+    scale = top / float(work.max())
+    member = (owner[None, :] == np.arange(len(direction))[:, None]).astype(float)
+    factor = direction[:, None] / float(direction.max())
+    found = linprog(
+        np.append(np.zeros(len(owner)), -1.0),
+        A_ub=np.vstack(
+            [
+                np.hstack([work * scale, np.zeros((len(work), 1))]),
+                np.hstack([-member, factor]),
+                np.hstack([-member, np.zeros_like(factor)]),
+            ]
+        ),
+        b_ub=np.concatenate([np.full(len(work), top), np.zeros(len(direction)), -least / scale]),
+        method="highs",
+    )
+    if found.status != 0 or found.x[-1] <= 0.0:
+        return None
+    return float(found.x[-1]) * scale / float(direction.max())
 
 
 def _most_throughput(

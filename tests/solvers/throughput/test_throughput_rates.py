@@ -1,0 +1,29 @@
+"""Rates of a structure: least rates that ask for another mix than the streams'."""
+
+import pytest
+from edgeplan.formulation import Poisson, Stream
+from edgeplan.formulation.throughput import ServiceSettings, ThroughputProblem
+from edgeplan.solvers import solve
+from edgeplan.solvers.throughput.testing import model_of, platform_of
+
+
+def stream(model: str, rate_hz: float, **more: float) -> Stream:
+    return Stream.model_validate({"model": model, "arrival": Poisson(rate_hz=rate_hz), **more})
+
+
+@pytest.mark.parametrize("method", ["cp_sat", "greedy", "brute_force"])
+@pytest.mark.parametrize("objective", ["capacity", "fair", "cost"])
+def test_a_least_rate_may_need_more_processors_than_the_mix_does(method: str, objective: str) -> None:
+    # Of a, 90 requests a second fit on the core and as many on the device, less what b takes there.
+    a, b = model_of("a", {("cpu", 1, 1): 10_000, ("gpu", 1, 1): 10_000}), model_of("b", {("gpu", 1, 1): 10_000})
+    rates = (1, 30) if objective == "cost" else (1, 100)
+    streams = tuple(stream(name, hz, weight=hz) for name, hz in zip("ab", rates, strict=True))
+    settings = {"objective": objective, "max_stages": 1, "min_rate_hz": {"a": 149}}
+    settings["core_price"] = {"cpu": 1, "gpu": 1}
+    problem = ThroughputProblem(
+        (a, b), platform_of({"cpu": 1, "gpu": 1}), streams, service=ServiceSettings.model_validate(settings)
+    )
+    found = solve(problem, method, time_limit_s=10)
+    assert found.evaluation is not None
+    served = [model.rate_hz for model in found.evaluation.models]
+    assert served == pytest.approx([149, 30 if objective == "cost" else 31], rel=1e-3)
