@@ -25,7 +25,8 @@ _STEP = 0.85
 _STEPS = 30
 _LAST = 1e-6
 """The last step: with next to no requests, what does not hold holds at no rate."""
-_HALVINGS = 14
+_FINE = 1e-5
+"""Relative difference of rates that hold from rates that do not at which the search between them ends."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,9 @@ class Rates:
                 return None
         else:
             low = floor
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
+        while high > low * (1 + _FINE):
+            # By ratio: what holds may be far below what does not.
+            middle = float(np.sqrt(low * high))
             tried = at(middle)
             if tried is None:
                 high = middle

@@ -1,9 +1,13 @@
-"""Rates of a structure: least rates that ask for another mix than the streams'."""
+"""Rates of a structure: least rates that ask for another mix than the streams', rates far below those of core time."""
 
 import pytest
 from edgeplan.formulation import Poisson, Stream
 from edgeplan.formulation.throughput import ServiceSettings, ThroughputProblem
 from edgeplan.solvers import solve
+from edgeplan.solvers.throughput.brute_force import structures
+from edgeplan.solvers.throughput.offer import Offer
+from edgeplan.solvers.throughput.outcome import RESOLUTION
+from edgeplan.solvers.throughput.rates import Rates
 from edgeplan.solvers.throughput.testing import model_of, platform_of
 
 
@@ -27,3 +31,20 @@ def test_a_least_rate_may_need_more_processors_than_the_mix_does(method: str, ob
     assert found.evaluation is not None
     served = [model.rate_hz for model in found.evaluation.models]
     assert served == pytest.approx([149, 30 if objective == "cost" else 31], rel=1e-3)
+
+
+@pytest.mark.parametrize("worse", [1.01, 10.0, 1e4])
+def test_rates_far_below_core_time_are_found_as_exactly_whatever_is_to_be_beaten(worse: float) -> None:
+    # Hardly any request may meet another one: one in a million is late.
+    problem = ThroughputProblem(
+        (model_of("a", {("cpu", 1, 1): 10_000}),),
+        platform_of({"cpu": 1}),
+        (stream("a", 1, deadline_us=11_000, percentile=1 - 1e-6),),
+    )
+    offer = Offer.of(problem)
+    (structure,) = structures(offer)
+    alone = Rates(offer).best(structure)
+    assert alone is not None
+    beaten = Rates(offer).best(structure, alone.objective / worse)
+    assert beaten is not None
+    assert beaten.objective == pytest.approx(alone.objective, rel=RESOLUTION)
