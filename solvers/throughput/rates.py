@@ -124,14 +124,16 @@ class Rates:
         if best is not None:
             return best if best.objective < better_than else None
         low, high = most, most
-        # Where nothing this good holds at the rates to beat, nothing better is looked for.
         floor = self._factor(better_than, direction)
-        if floor > 0.0 and (floor >= most or (best := at(floor * (1 + 1e-6))) is None):
+        if floor >= most:
+            return None
+        if floor > 0.0 and (best := at(floor * (1 + 1e-6))) is None and not self._needs_company(made):
+            # What does not hold at the rates to beat does not hold above them.
             return None
         if best is None:
             for step in (*([_STEP] * _STEPS), _LAST):
                 high, low = low, low * step
-                if (best := at(low)) is not None:
+                if low < floor or (best := at(low)) is not None:
                     break
             if best is None:
                 return None
@@ -146,6 +148,15 @@ class Rates:
             else:
                 low, best = middle, tried
         return best if best.objective < better_than else None
+
+    def _needs_company(self, made: Layout) -> bool:
+        """Whether a batch is late that waits out its window, so that few requests may be late where more are not."""
+        for path in made.paths:
+            most = made.max_batch[path.model]
+            us = sum(float(self._offer.costs.times_us(stage, most)[-1]) for stage in path.stages)
+            if most > 1 and made.window_us[path.model] + us > self._problem.deadline_us[path.model]:
+                return True
+        return False
 
     def _factor(self, objective: float, direction: NDArray[np.float64]) -> float:
         """Factor of the direction at which a plan has this objective; 0 where nothing is to be beaten."""

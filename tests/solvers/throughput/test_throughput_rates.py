@@ -48,3 +48,21 @@ def test_rates_far_below_core_time_are_found_as_exactly_whatever_is_to_be_beaten
     beaten = Rates(offer).best(structure, alone.objective / worse)
     assert beaten is not None
     assert beaten.objective == pytest.approx(alone.objective, rel=RESOLUTION)
+
+
+def test_batches_that_must_fill_in_time_hold_at_high_rates_only() -> None:
+    # A batch that waits out its window is late; with many requests it never does.
+    service = ServiceSettings(windows=(0.9,), batches={"a": (8,)})
+    problem = ThroughputProblem(
+        (model_of("a", {("gpu", 1, 1): 8_000, ("gpu", 1, 8): 10_000}),),
+        platform_of({"gpu": 1}),
+        (stream("a", 1, deadline_us=50_000),),
+        service=service,
+    )
+    offer = Offer.of(problem)
+    batched = next(s for s in structures(offer) if offer.batchings[0][s.batching[0]].max_batch == 8)
+    alone = Rates(offer).best(batched)
+    assert alone is not None
+    beaten = Rates(offer).best(batched, alone.objective / 5)
+    assert beaten is not None
+    assert beaten.objective == pytest.approx(alone.objective, rel=RESOLUTION)
