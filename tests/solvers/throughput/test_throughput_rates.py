@@ -66,3 +66,14 @@ def test_batches_that_must_fill_in_time_hold_at_high_rates_only() -> None:
     beaten = Rates(offer).best(batched, alone.objective / 5)
     assert beaten is not None
     assert beaten.objective == pytest.approx(alone.objective, rel=RESOLUTION)
+
+
+@pytest.mark.parametrize("method", ["cp_sat", "greedy", "brute_force"])
+def test_throughput_does_not_go_to_what_is_then_late(method: str) -> None:
+    # By core time b is worth a little more, but hardly any of its requests can be in time while another one runs.
+    a, b = model_of("a", {("cpu", 1, 1): 1_000}), model_of("b", {("cpu", 1, 1): 100_000})
+    streams = (stream("a", 1), stream("b", 1, weight=101, deadline_us=110_000))
+    service = ServiceSettings(objective="throughput", max_stages=1)
+    found = solve(ThroughputProblem((a, b), platform_of({"cpu": 1}), streams, service=service), method, time_limit_s=10)
+    assert found.evaluation is not None
+    assert found.evaluation.value > 0.8 * 900
