@@ -175,6 +175,16 @@ def test_what_limits_is_named() -> None:
     assert [r.subject for r in relaxed if r.binds] == ["cpu"]
 
 
+def test_a_better_plan_that_keeps_a_limit_does_not_make_it_bind() -> None:
+    model = model_of("m", {("cpu", 1, 1): 10_000.0})
+    stream = Stream(model="m", arrival=Poisson(rate_hz=10))
+    problem = ThroughputProblem((model,), platform_of({"cpu": 4}), (stream,))
+    poor = solve(problem, "single_instance")
+    kinds = {r.kind: r for r in relaxed_limits(problem, poor, time_limit_s=5)}
+    assert kinds["memory"].gain == 0
+    assert not kinds["memory"].binds
+
+
 def test_a_fixed_batch_dimension_is_what_limits() -> None:
     model = model_of("m", {("gpu", 1, b): 4000.0 + 200.0 * b for b in (1, 16)})
     stream = Stream(model="m", arrival=Poisson(rate_hz=10))
