@@ -96,6 +96,20 @@ def test_local_search_is_near_the_optimum_on_small_problems() -> None:
         assert found <= 0.95 * best
 
 
+def test_local_search_finds_lanes_apart_where_models_may_not_wait_for_each_other() -> None:
+    # One in a million requests of b may be late, and any that meets one of a is.
+    a, b = model_of("a", {("cpu", 1, 1): 20_000.0}), model_of("b", {("cpu", 1, 1): 20_000.0})
+    streams = (
+        Stream(model="a", arrival=Poisson(rate_hz=20)),
+        Stream(model="b", arrival=Poisson(rate_hz=1e-4), deadline_us=30_000, percentile=1 - 1e-5),
+    )
+    service = ServiceSettings(objective="cost", core_price={"cpu": 1})
+    problem = ThroughputProblem((a, b), platform_of({"cpu": 2}), streams, service=service)
+    found = solve(problem, "greedy")
+    assert found.evaluation is not None
+    assert found.evaluation.cost == 2
+
+
 def test_pipelines_serve_what_fits_no_single_memory() -> None:
     times = {("npu0", 1, 1): 4000.0, ("npu1", 1, 1): 4000.0}
     platform = platform_of({"npu0": 1, "npu1": 1}, {"npu0": 8, "npu1": 8})
