@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..formulation import ContentionModel, CostError
+from ..formulation import Configuration, ContentionModel, CostError, Model, capped
 from ..formulation.files import read_json, readable
 from ..formulation.throughput import ServiceEvaluation, ServicePlan, ThroughputObjective, ThroughputProblem
 from .case import Case
@@ -39,7 +39,9 @@ def load_throughput(
         case.scenario.streams,
         case.scenario.limits,
         service.model_copy(update={"fixed_batch": fixed}),
-        ContentionModel() if contention is None else load_contention(contention),
+        ContentionModel()
+        if contention is None
+        else covering(load_contention(contention), case.problem.models, str(contention)),
     )
 
 
@@ -65,6 +67,47 @@ def load_contention(path: Path) -> ContentionModel:
         CostError,
         expected="activities with sensitivities and pressures",
         remedy="Measure it with `edgeplan co-run`.",
+    )
+
+
+def covering(measured: ContentionModel, models: Sequence[Model], source: str) -> ContentionModel:
+    """The model with every configuration on a processor where the model was measured at all.
+
+    A configuration that was not measured would count as one that costs others nothing, and be chosen for that. It
+    takes the figures of the one nearest to it: same backend if there is one, then threads, form, batch.
+
+    Raises
+    ------
+    CostError
+        A model of which nothing was measured.
+    """
+    found = list(measured.activities)
+    for model in models:
+        known = {(a.processor, a.configuration): a for a in measured.activities if a.model == model.name}
+        held = [c for c in model.costs.configurations if (c.processor, c.name) in known]
+        if not held:
+            raise CostError(
+                f"contention file {source}",
+                expected=f"model {model.name!r} under one of its configurations "
+                f"{capped(c.name for c in model.costs.configurations)}",
+                got=capped(sorted({f"{a.model} {a.configuration}" for a in measured.activities})) or "none",
+                remedy="Measure it with `edgeplan co-run`, under the name that the scenario gives it.",
+            )
+        for c in model.costs.configurations:
+            there = [other for other in held if other.processor == c.processor]
+            if there and (c.processor, c.name) not in known:
+                nearest = min(there, key=lambda other: _distance(c, other))
+                figures = {"configuration": c.name, "threads": c.threads}
+                found.append(known[nearest.processor, nearest.name].model_copy(update=figures))
+    return measured.model_copy(update={"activities": tuple(found)})
+
+
+def _distance(one: Configuration, other: Configuration) -> tuple[bool, int, bool, int]:
+    return (
+        one.backend != other.backend,
+        abs(one.threads - other.threads),
+        one.form != other.form,
+        abs(one.batch - other.batch),
     )
 
 

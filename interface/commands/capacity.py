@@ -28,7 +28,11 @@ def capacity(
     scenario: ScenarioArgument,
     profile: ProfileOption = None,
     contention: Annotated[
-        Path | None, typer.Option(help="File of `edgeplan co-run`; without one, co-runs cost nothing.")
+        Path | None,
+        typer.Option(
+            help="File of `edgeplan co-run`; configurations that it lacks take after the nearest ones that it holds. "
+            "Without a file, co-runs cost nothing."
+        ),
     ] = None,
     objective: Annotated[
         Goal | None,

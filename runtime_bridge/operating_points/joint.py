@@ -60,7 +60,7 @@ class JointPolicy:
         """The best points for the stated rates, or, where a runtime serves already, those that it has."""
         self.beliefs.begin(sight)
         if all(len(points) == 1 for points in sight.loaded.values()) and sight.loaded.keys() == sight.models.keys():
-            self._choice = {name: points[0] for name, points in sight.loaded.items()}
+            self._choice = {name: sight.loaded[name][0] for name in sight.models}
             limits = self.beliefs.memory_limits(sight, self._choice)
             problem = self.beliefs.problem(sight, self._choice, limits)
             self.beliefs.predict(evaluate_points(problem, tuple(self._choice.values())))

@@ -53,7 +53,7 @@ def greedy_choice(problem: OperatingPointProblem) -> tuple[int, ...] | None:
         if value < least:
             best, least = choice, value
     pairs = _pairs(steps)
-    while best is not None and len(pairs) <= _MOST_PAIRS:
+    while best is not None and 0 < len(pairs) <= _MOST_PAIRS:
         others = np.tile(best, (len(pairs), 1))
         for side in (0, 1):
             others[np.arange(len(pairs)), steps[pairs[:, side], 0]] = steps[pairs[:, side], 1]

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import ByteSize
 
-from ...formulation import Limits, Memory, Platform
-from ...formulation.throughput import ThroughputProblem
+from ...formulation import Limits, Memory, PlanError, Platform
+from ...formulation.throughput import ServicePlan, ThroughputProblem, evaluate_service
 from ..registry import Solver, solve
 from .solution import ThroughputSolution
 
@@ -90,13 +90,23 @@ def relaxed_limits(
             found.append(Relaxation(kind, subject, change, None, None))
             continue
         answer = solve(make(), method, time_limit_s=time_limit_s / len(jobs), seed=seed)
-        # What kept the limits keeps fewer, so nothing is lost even where the search found less.
-        reached = value if answer.evaluation is None else answer.evaluation.value
+        # What kept the limits keeps fewer, so nothing is lost even where the search found less. A plan that keeps the
+        # limit all the same is better by a luckier search, not by the relaxation.
+        reached = value
+        if answer.evaluation is not None and answer.plan is not None and not _keeps_all(problem, answer.plan):
+            reached = answer.evaluation.value
         cost = problem.service.objective == "cost"
         reached = min(reached, value) if cost else max(reached, value)
         gain = abs(reached - value) / value if value > 0 else 0.0
         found.append(Relaxation(kind, subject, change, reached, gain))
     return tuple(sorted(found, key=lambda r: -1.0 if r.gain is None else r.gain, reverse=True))
+
+
+def _keeps_all(problem: ThroughputProblem, plan: ServicePlan) -> bool:
+    try:
+        return evaluate_service(problem, plan).feasible
+    except PlanError:  # for instance cores that only the relaxed problem has
+        return False
 
 
 _Job = tuple[LimitKind, str, str, Callable[[], ThroughputProblem] | None]

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...formulation import CostError
 from ...formulation.throughput import ThroughputProblem
 from ...formulation.throughput.timing import Stage, StageCosts
 
@@ -80,7 +81,13 @@ class Offer:
 
     @classmethod
     def of(cls, problem: ThroughputProblem) -> Offer:
-        """Everything that the problem's costs, limits and settings allow."""
+        """Everything that the problem's costs, limits and settings allow.
+
+        Raises
+        ------
+        CostError
+            A model that can neither run whole on one processor nor as a pipeline of two.
+        """
         costs = StageCosts(problem)
         found = {
             (c.processor, c.threads)
@@ -91,6 +98,8 @@ class Offer:
         batchings, columns = [], []
         for i in range(len(problem.models)):
             own = tuple(_columns(problem, costs, kinds, i))
+            if not own:
+                raise _no_way(problem, i)
             sizes = sorted({column.batch for column in own})
             batchings.append(tuple(Batching(b, w) for b in sizes for w in _windows(problem, i, b)))
             columns += own
@@ -111,6 +120,17 @@ class Offer:
         name = self.problem.models[chosen.model].name
         lanes = max(self.lanes_at_most(kind) for kind in chosen.kinds)
         return min(lanes, self.problem.service.max_instances.get(name, lanes))
+
+
+def _no_way(problem: ThroughputProblem, i: int) -> CostError:
+    pipelines = problem.service.max_stages > 1
+    return CostError(
+        f"costs of model {problem.models[i].name!r}",
+        expected="a processor that runs all its layers" + (", or two linked ones with a cut between" * pipelines),
+        got="none: different layers run on different processors only",
+        remedy="Profile a configuration that runs all layers"
+        + ("." if pipelines else ", or allow pipelines with `service.max_stages: 2`."),
+    )
 
 
 def _windows(problem: ThroughputProblem, i: int, batch: int) -> Iterable[float]:
@@ -154,13 +174,10 @@ def _pipelines(
                 tails = _undominated(costs, problem, _stages(problem, kinds, i, cut, model.costs.n_layers, second), b)
                 for tail in list(tails)[:1]:
                     found += [_column(costs, i, b, (head, tail), (first, second)) for head in heads]
-            kept = [
-                c
-                for c in found
-                if not any(
-                    o is not c and all(x <= y for x, y in zip(o.request_us, c.request_us, strict=True)) for o in found
-                )
-            ]
+            kept: list[Column] = []
+            for c in sorted(found, key=lambda c: c.request_us):
+                if not any(all(x <= y for x, y in zip(o.request_us, c.request_us, strict=True)) for o in kept):
+                    kept.append(c)
             yield from sorted(kept, key=lambda c: max(c.request_us))[:MAX_CUTS]
 
 
@@ -176,14 +193,18 @@ def _stages(
 
 
 def _undominated(costs: StageCosts, problem: ThroughputProblem, stages: Iterable[Stage], batch: int) -> Iterator[Stage]:
-    """Stages that no other beats in time at this batch size, in time of one request, and in memory; fastest first."""
+    """Stages that no other beats in time at every size up to this one, in memory and in contention; fastest first."""
     figures = []
     for stage in stages:
-        own_batch = problem.models[stage.model].costs.configurations[stage.configuration].batch
-        # More than the batch that forms is only worth having where nothing smaller is on offer.
+        model = problem.models[stage.model]
+        c = model.costs.configurations[stage.configuration]
         memory = costs.memory(stage)
-        times = costs.times_us(stage, batch)
-        figures.append(((times[-1], times[0], memory.weights + memory.own, memory.running, own_batch), stage))
+        times = costs.times_us(stage, batch)[::-1]
+        # What is slower alone may be faster in company.
+        beside = problem.contention.activity(model.name, c.name, c.processor, c.threads)
+        # More than the batch that forms is only worth having where nothing smaller is on offer.
+        rest = (memory.weights + memory.own, memory.running, beside.sensitivity, beside.pressure, c.batch)
+        figures.append(((*times, *rest), stage))
     figures.sort(key=lambda pair: pair[0])
     kept: list[tuple[float, ...]] = []
     for figure, stage in figures:

@@ -1,7 +1,6 @@
 """The best rates of a structure: how each model's requests spread over its paths, and how many there may be.
 
-The spread is that of the linear program that keeps the busiest pool least busy, without contention, at full batches;
-ties go to the paths that take least lane time. Then the evaluator is asked how far the rates can grow.
+The spread is that of a linear program (`spread`). Then the evaluator is asked how far the rates can grow.
 """
 
 from __future__ import annotations
@@ -17,15 +16,18 @@ from ...formulation.throughput.layout import Layout
 from ...formulation.throughput.memory import memory_bytes
 from ...formulation.throughput.objective import cost_of
 from .offer import Offer
+from .spread import largest_factor, least_busy, most_throughput
 from .structure import Structure, layout, plan_of
 
-_TIE = 1e-3
 _STEP = 0.85
 """From the rates that core time alone allows downwards, until the other limits hold."""
 _STEPS = 30
+_MIXES = 8
+"""Mixes of the models that are tried for the largest throughput; with each, models that are late are asked half."""
 _LAST = 1e-6
 """The last step: with next to no requests, what does not hold holds at no rate."""
-_HALVINGS = 14
+_FINE = 1e-5
+"""Relative difference of rates that hold from rates that do not at which the search between them ends."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,36 @@ class Rates:
             return None
         if problem.service.objective == "cost" and cost_of(problem, made) >= better_than:
             return None
-        found = self._spread(made)
-        if found is None:
-            return None
-        share, direction, most = found
         self.scored += 1
-        return self._grown(structure, made, share, direction, most, better_than)
+        best, most_hz = None, np.full(len(problem.models), np.inf)
+        for _ in range(_MIXES if problem.service.objective == "throughput" else 1):
+            found = self._spread(made, most_hz)
+            if found is None or self._factor(better_than, found[1]) >= found[2]:
+                break
+            grown = self._grown(structure, made, *found, better_than)
+            if grown is not None:
+                best, better_than = grown, grown.objective
+            less = self._asked_less(made, *found)
+            if less is None:
+                break
+            most_hz = np.minimum(most_hz, less)
+        return best
+
+    def _asked_less(
+        self, made: Layout, share: NDArray[np.float64], direction: NDArray[np.float64], most: float
+    ) -> NDArray[np.float64] | None:
+        """Half the rates of the models that are late at these, the others' without limit; None where none can be less.
+
+        Rates of the largest weighted sum may all go to a model that is then late. What it is not asked, others are.
+        """
+        problem = self._problem
+        rates = np.maximum(most * direction, self._least)
+        path_hz = share * rates[[path.model for path in made.paths]]
+        seen = evaluate_layout(problem, self._offer.costs, made, list(path_hz), rates, self._kept)
+        late = [problem.model_index[b.limit.subject] for b in seen.broken if b.limit.kind == "response"]
+        less = np.full(len(rates), np.inf)
+        less[late] = np.maximum(0.5 * rates[late], self._least[late])
+        return less if np.any(less < rates) else None
 
     def _grown(
         self,
@@ -123,27 +149,39 @@ class Rates:
         if best is not None:
             return best if best.objective < better_than else None
         low, high = most, most
-        # Where nothing this good holds at the rates to beat, nothing better is looked for.
         floor = self._factor(better_than, direction)
-        if floor > 0.0 and (floor >= most or (best := at(floor * (1 + 1e-6))) is None):
+        if floor >= most:
+            return None
+        if floor > 0.0 and (best := at(floor * (1 + 1e-6))) is None and not self._needs_company(made):
+            # What does not hold at the rates to beat does not hold above them.
             return None
         if best is None:
             for step in (*([_STEP] * _STEPS), _LAST):
                 high, low = low, low * step
-                if (best := at(low)) is not None:
+                if low < floor or (best := at(low)) is not None:
                     break
             if best is None:
                 return None
         else:
             low = floor
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
+        while high > low * (1 + _FINE):
+            # By ratio: what holds may be far below what does not.
+            middle = float(np.sqrt(low * high))
             tried = at(middle)
             if tried is None:
                 high = middle
             else:
                 low, best = middle, tried
         return best if best.objective < better_than else None
+
+    def _needs_company(self, made: Layout) -> bool:
+        """Whether a batch is late that waits out its window, so that few requests may be late where more are not."""
+        for path in made.paths:
+            most = made.max_batch[path.model]
+            us = sum(float(self._offer.costs.times_us(stage, most)[-1]) for stage in path.stages)
+            if most > 1 and made.window_us[path.model] + us > self._problem.deadline_us[path.model]:
+                return True
+        return False
 
     def _factor(self, objective: float, direction: NDArray[np.float64]) -> float:
         """Factor of the direction at which a plan has this objective; 0 where nothing is to be beaten."""
@@ -154,8 +192,13 @@ class Rates:
             return max(0.0, -objective / float(problem.weight @ direction))
         return -objective
 
-    def _spread(self, made: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-        """Share of each path of its model's requests, the direction that rates grow in, and the largest factor."""
+    def _spread(
+        self, made: Layout, most_hz: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+        """Share of each path of its model's requests, the direction that rates grow in, and the largest factor.
+
+        For throughput, no model is asked more than `most_hz`.
+        """
         problem = self._problem
         n = len(problem.models)
         owner = np.array([path.model for path in made.paths])
@@ -167,7 +210,7 @@ class Rates:
                 work[pool, k] += per_request_us / 1e6 / len(made.pools[pool].lanes)
         objective, top = problem.service.objective, problem.limits.max_utilisation
         if objective == "throughput":
-            hz = _most_throughput(work, owner, problem.weight, self._least, top)
+            hz = most_throughput(work, owner, problem.weight, self._least, most_hz, top)
             if hz is None:
                 return None
             direction = np.bincount(owner, hz, n)
@@ -176,55 +219,21 @@ class Rates:
             most = 1.0
         else:
             direction = problem.weight if objective == "fair" else problem.mix_hz
-            hz = _least_busy(work, owner, direction)
+            if objective == "cost":
+                direction = np.maximum(direction, self._least)
+            hz = least_busy(work, owner, direction)
             if hz is None:
                 return None
-            busiest = float((work @ hz).max())
-            most = top / busiest
+            most = top / float((work @ hz).max())
+            if objective != "cost" and np.any(most * direction < self._least):
+                # Least rates ask for another mix: the largest factor beside them, and the spread for what is served.
+                most = largest_factor(work, owner, direction, self._least, top)
+                if most is None:
+                    return None
+                hz = least_busy(work, owner, np.maximum(most * direction, self._least))
+                if hz is None:
+                    return None
         total = np.bincount(owner, hz, n)[owner]
         alone = np.bincount(owner, minlength=n)[owner]
         share = np.where(total > 0, hz / np.where(total > 0, total, 1.0), 1.0 / alone)
         return share, direction, most
-
-
-def _least_busy(
-    work: NDArray[np.float64], owner: NDArray[np.int64], asked: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """Rates by path that serve what is asked and keep the busiest pool least busy."""
-    if len(set(owner.tolist())) == len(owner):
-        return asked[owner]
-    from scipy.optimize import linprog
-
-    pools, paths = work.shape
-    scale = float((work * asked[owner]).max())
-    tie = _TIE * work.mean(axis=0) * asked[owner] / scale
-    found = linprog(
-        np.append(tie, 1.0),
-        A_ub=np.hstack([work * asked[owner] / scale, -np.ones((pools, 1))]),
-        b_ub=np.zeros(pools),
-        A_eq=np.hstack([(owner[None, :] == np.arange(len(asked))[:, None]).astype(float), np.zeros((len(asked), 1))]),
-        b_eq=np.ones(len(asked)),
-        method="highs",
-    )
-    return np.maximum(found.x[:paths], 0.0) * asked[owner] if found.status == 0 else None
-
-
-def _most_throughput(
-    work: NDArray[np.float64],
-    owner: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    least: NDArray[np.float64],
-    top: float,
-) -> NDArray[np.float64] | None:
-    """Rates by path with the largest weighted sum that utilisation and least rates allow."""
-    from scipy.optimize import linprog
-
-    scale = 1.0 / float(work.max())
-    member = (owner[None, :] == np.arange(len(weight))[:, None]).astype(float)
-    found = linprog(
-        -weight[owner],
-        A_ub=np.vstack([work * scale, -member]),
-        b_ub=np.concatenate([np.full(len(work), top), -least / scale]),
-        method="highs",
-    )
-    return np.maximum(found.x, 0.0) * scale if found.status == 0 else None

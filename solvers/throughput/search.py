@@ -59,19 +59,21 @@ def starts(offer: Offer) -> Iterator[Structure]:
 
 
 def singles(offer: Offer) -> Iterator[Structure]:
-    """One instance of each model, batches of one: all on the same column kinds, least memory first."""
+    """One instance of each model, batches of one, at random places: on lanes that they share, then on their own."""
     rng = np.random.default_rng(0)
     for _ in range(2 * _STARTS):
-        instances, lanes = {}, [0] * len(offer.kinds)
+        instances, users = {}, [0] * len(offer.kinds)
         for i in range(len(offer.batchings)):
             options = offer.columns_of(i, offer.batchings[i][0].max_batch)
             c = int(rng.choice(options))
             instances[c] = 1
             for k in offer.columns[c].kinds:
-                lanes[k] = max(lanes[k], 1)
-        made = repaired(offer, [0] * len(offer.batchings), instances, lanes)
-        if made is not None:
-            yield made
+                users[k] += 1
+        shared = [min(count, 1) for count in users]
+        for lanes in (shared, users) if users != shared else (shared,):
+            made = repaired(offer, [0] * len(offer.batchings), instances, lanes)
+            if made is not None:
+                yield made
 
 
 def local_search(offer: Offer, rates: Rates, stop: Stop, seed: int, good_enough: float = -np.inf) -> Scored | None:

@@ -11,7 +11,7 @@ import yaml
 from edgeplan.formulation import Activity, ContentionModel, ServicePlan
 from edgeplan.interface.cli import app
 from edgeplan.interface.exits import ExitCode
-from edgeplan.interface.throughput import load_throughput
+from edgeplan.interface.throughput import covering, load_throughput
 from edgeplan.profiles import ModelProfile, Profile, ProfileSettings, machine_fingerprint
 from edgeplan.profiles.profile import CostData
 from edgeplan.solvers.throughput.testing import model_of, platform_of
@@ -125,6 +125,23 @@ def test_contention_costs_capacity(folder: Path) -> None:
     assert beside["largest_slowdown"] >= 1.0
     file.write_text("{")
     assert answer(path, "--contention", file, code=2)["error"]["kind"] == "CostError"
+
+
+def test_what_contention_was_not_measured_for_takes_after_what_it_was_measured_for(folder: Path) -> None:
+    path, file = scenario(folder), folder / "contention.json"
+    batched = model_of("detector", {("gpu", 1, 1): 6_000, ("gpu", 1, 4): 12_000, ("gpu", 1, 8): 18_000})
+    names = [c.name for c in batched.costs.configurations]
+    gentle, rough = (
+        Activity(model="detector", configuration=names[k], processor="gpu", sensitivity=k, pressure=k) for k in (0, 1)
+    )
+    whole = covering(ContentionModel(activities=(gentle, rough)), (batched,), "file")
+    assert whole.activity("detector", names[2], "gpu").pressure == 1  # a batch of 8 is nearer to 4 than to 1
+    # Nothing is known of the classifier: its name there may be another.
+    file.write_text(ContentionModel(activities=(gentle,)).model_dump_json())
+    result = capacity(path, "--contention", file)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "contention.json" in result.stderr
+    assert "'classifier'" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from edgeplan.formulation.operating_points import (
     Phase,
     ProcessorUse,
     SharedProcessor,
+    Sight,
     World,
     simulate_policy,
 )
@@ -42,6 +43,14 @@ AMPLE = {"ram": 2000.0 * MIB}
 
 def world(*phases: Phase, seconds: float = 30.0) -> World:
     return World(MODELS, PROCESSORS, phases, seconds * 1e6, reload_bytes_per_us=1e3, paging_bytes_per_us=1e3)
+
+
+def test_what_is_loaded_may_be_listed_in_any_order() -> None:
+    fronts = (MODELS[0], ModelPoints("one", MODELS[1].points[:1], 1.0))
+    sight = Sight(0.0, {m.model: m for m in fronts}, {"one": (0,), "a": (2,)}, AMPLE)
+    policy = JointPolicy(PROCESSORS)
+    assert policy.start(sight) == {}
+    assert policy.look(sight) == {}
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -150,3 +150,15 @@ def test_a_solver_that_disagrees_with_the_evaluator_is_a_bug() -> None:
     ):
         with pytest.raises(SolverBugError):
             verified(problem, wrong)
+
+
+@pytest.mark.parametrize("method", available_methods(OperatingPointProblem))
+@pytest.mark.parametrize("n_points", [1, 3])
+def test_one_model_has_no_pair_of_changes(method: str, n_points: int) -> None:
+    problem = random_points(1, n_points, 3, load=0.05, memory_share=None)
+    best, found = solve(problem, "brute_force"), solve(problem, method)
+    assert best.objective is not None
+    assert found.objective is not None
+    assert found.objective >= best.objective
+    if method in ("greedy", "dynamic_program", "cp_sat"):
+        assert found.objective == pytest.approx(best.objective, rel=1e-12)

@@ -96,6 +96,20 @@ def test_local_search_is_near_the_optimum_on_small_problems() -> None:
         assert found <= 0.95 * best
 
 
+def test_local_search_finds_lanes_apart_where_models_may_not_wait_for_each_other() -> None:
+    # One in a million requests of b may be late, and any that meets one of a is.
+    a, b = model_of("a", {("cpu", 1, 1): 20_000.0}), model_of("b", {("cpu", 1, 1): 20_000.0})
+    streams = (
+        Stream(model="a", arrival=Poisson(rate_hz=20)),
+        Stream(model="b", arrival=Poisson(rate_hz=1e-4), deadline_us=30_000, percentile=1 - 1e-5),
+    )
+    service = ServiceSettings(objective="cost", core_price={"cpu": 1})
+    problem = ThroughputProblem((a, b), platform_of({"cpu": 2}), streams, service=service)
+    found = solve(problem, "greedy")
+    assert found.evaluation is not None
+    assert found.evaluation.cost == 2
+
+
 def test_pipelines_serve_what_fits_no_single_memory() -> None:
     times = {("npu0", 1, 1): 4000.0, ("npu1", 1, 1): 4000.0}
     platform = platform_of({"npu0": 1, "npu1": 1}, {"npu0": 8, "npu1": 8})
@@ -173,6 +187,16 @@ def test_what_limits_is_named() -> None:
     assert (relaxed[0].kind, relaxed[0].subject) == ("cores", "cpu")
     assert relaxed[0].gain == pytest.approx(1.0, abs=0.01)
     assert [r.subject for r in relaxed if r.binds] == ["cpu"]
+
+
+def test_a_better_plan_that_keeps_a_limit_does_not_make_it_bind() -> None:
+    model = model_of("m", {("cpu", 1, 1): 10_000.0})
+    stream = Stream(model="m", arrival=Poisson(rate_hz=10))
+    problem = ThroughputProblem((model,), platform_of({"cpu": 4}), (stream,))
+    poor = solve(problem, "single_instance")
+    kinds = {r.kind: r for r in relaxed_limits(problem, poor, time_limit_s=5)}
+    assert kinds["memory"].gain == 0
+    assert not kinds["memory"].binds
 
 
 def test_a_fixed_batch_dimension_is_what_limits() -> None:
