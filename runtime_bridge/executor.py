@@ -108,6 +108,7 @@ class Executor:
         arrived = now_us() if arrival_us is None else arrival_us
         record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us)
         request = _Request(runnable, dict(feeds), record)
+        request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             runnable.check(feeds)
             with self._lock:

@@ -158,3 +158,17 @@ def test_the_response_counts_from_the_scheduled_arrival() -> None:
     executor.close(WAIT_S)
     assert finished[0].response_us > 5e6
     assert finished[0].missed
+
+
+def test_a_request_that_was_accepted_cannot_be_taken_back() -> None:
+    """Nor does an attempt harm its worker: callers that wait with a time limit (asyncio) cancel what they wait for."""
+    log, executor = Log(), Executor([CORES[0]])
+    model = Fake("m", chain(1, CORES[0]), log)
+    running, waiting, last = (executor.submit("m", model, {}) for _ in range(3))
+    assert log.entered.wait(WAIT_S)
+    assert not running.cancel()
+    assert not waiting.cancel()
+    log.gate.set()
+    for future in (running, waiting, last):
+        future.result(WAIT_S)
+    assert executor.close(WAIT_S)
