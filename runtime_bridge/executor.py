@@ -167,11 +167,12 @@ class Executor:
         """Run one segment, let the rule decide what follows, and return what falls to this core."""
         request = self._requests[start.request]
         failure: Exception | None = None
-        self._hold(request.runnable.steps[start.step], start)
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
+            self._hold(request.runnable.steps[start.step], start)
+            began, began_cpu = now_us(), time.thread_time_ns()
             request.runnable.run_step(start.step, request.tensors, start.gang)
-        except Exception as error:  # whatever a backend raises concerns this request only
+        except Exception as error:  # whatever a backend or the system raises concerns this request only
             failure = error
         cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
         request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
@@ -198,7 +199,12 @@ class Executor:
             self._held_to.cores = cores
 
     def _finish(self, number: int) -> None:
-        request = self._requests[number]
+        request, outputs = self._requests[number], {}
+        if not request.record.error:
+            try:
+                outputs = request.runnable.outputs(request.tensors)
+            except Exception as failure:  # as in a segment
+                request.record.error = f"outputs: {failure!r}"
         error = request.record.error
         self._end(
             request,
@@ -210,13 +216,14 @@ class Executor:
             )
             if error
             else None,
+            outputs,
         )
         with self._idle:
             del self._requests[number]
             if not self._requests:
                 self._idle.notify_all()
 
-    def _end(self, request: _Request, error: InferenceError | None) -> None:
+    def _end(self, request: _Request, error: InferenceError | None, outputs: Outputs | None = None) -> None:
         record = request.record
         record.finish_us = now_us()
         if error is not None:
@@ -226,4 +233,4 @@ class Executor:
         if error is not None:
             request.future.set_exception(error)
         else:
-            request.future.set_result(request.runnable.outputs(request.tensors))
+            request.future.set_result(outputs or {})

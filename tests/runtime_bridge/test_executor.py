@@ -172,3 +172,26 @@ def test_a_request_that_was_accepted_cannot_be_taken_back() -> None:
     for future in (running, waiting, last):
         future.result(WAIT_S)
     assert executor.close(WAIT_S)
+
+
+def test_whatever_fails_around_a_segment_fails_its_request_and_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(Fake):
+        def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raise KeyError("answer")
+
+    executor = Executor([CORES[0]])
+    with pytest.raises(InferenceError, match="got outputs: KeyError"):
+        executor.submit("m", Mute("m", chain(1, CORES[0]), lambda *_: None), {}).result(WAIT_S)
+    sound = Fake("m", chain(1, CORES[0]), lambda *_: None)
+
+    def refuse(pid: int, cores: object) -> None:
+        raise OSError("the core was taken away")
+
+    other = Executor([CORES[0]])  # none of its threads is held to a core yet
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_setaffinity", refuse)
+        with pytest.raises(InferenceError, match="segment 0: the core was taken away"):
+            other.submit("m", sound, {}).result(WAIT_S)
+    for each in (executor, other):
+        each.submit("m", sound, {}).result(WAIT_S)
+        assert each.close(WAIT_S)
