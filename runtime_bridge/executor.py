@@ -145,16 +145,19 @@ class Executor:
             return self._idle.wait_for(lambda: not self._requests, timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Refuse further requests, wait for those in flight, stop the workers. Returns what `drain` does."""
+        """Refuse further requests, wait for those in flight, stop the workers. Returns what `drain` does.
+
+        Where that is False the workers go on with what was accepted; call it again to wait for the rest.
+        """
         with self._lock:
             self._closed = True
-        drained = self.drain(timeout_s)
+        if not self.drain(timeout_s):
+            return False
         for inbox in self._inboxes.values():
             inbox.put(None)
-        if drained:
-            for worker in self._workers:
-                worker.join()
-        return drained
+        for worker in self._workers:
+            worker.join()
+        return True
 
     def _work(self, core: int) -> None:
         self._held_to.cores = None

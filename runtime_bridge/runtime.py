@@ -69,6 +69,7 @@ class LiveRuntime:
         self.records: list[RequestRecord] = []
         self._pool = SessionPool(files)
         self._swap_lock = threading.Lock()
+        self._closed = False
         self._in_flight: dict[int, int] = {}
         self._retired: dict[int, _Generation] = {}
         self._count_lock = threading.Lock()
@@ -164,8 +165,12 @@ class LiveRuntime:
         ------
         EdgePlanError
             The plan does not fit or a session cannot be opened. The old plan goes on serving.
+        InferenceError
+            The runtime is closed.
         """
         with self._swap_lock:
+            if self._closed:
+                raise InferenceError("plan", expected="a runtime that serves", got="a closed one", remedy="Open another.")
             began = now_us()
             prepared = self._prepare(problem, plan, self._generation.version + 1)
             took_s = (now_us() - began) / 1e6
@@ -181,13 +186,19 @@ class LiveRuntime:
         return self._executor.drain(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Refuse further requests, end those in flight, close the sessions. Returns what `drain` does."""
-        drained = self._executor.close(timeout_s)
-        if drained:
+        """Refuse further requests, end those in flight, close the sessions. Returns what `drain` does.
+
+        Where that is False, call it again to wait for the rest.
+        """
+        if not self._executor.close(timeout_s):
+            return False
+        with self._swap_lock:
+            already, self._closed = self._closed, True
+        if not already:
             with self._count_lock:
                 self._retired[self._generation.version] = self._generation
             self._release_retired()
-        return drained
+        return True
 
     @property
     def plans(self) -> tuple[Plan, ...]:

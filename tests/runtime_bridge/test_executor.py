@@ -195,3 +195,17 @@ def test_whatever_fails_around_a_segment_fails_its_request_and_no_worker(monkeyp
     for each in (executor, other):
         each.submit("m", sound, {}).result(WAIT_S)
         assert each.close(WAIT_S)
+
+
+def test_closing_with_a_time_limit_loses_nothing_and_may_be_repeated() -> None:
+    log, executor = Log(), Executor(CORES)
+    model = Fake("m", [Step(1, (CORES[k % len(CORES)],), after=(k - 1,) if k else ()) for k in range(3)], log)
+    futures = [executor.submit("m", model, {}) for _ in range(3)]
+    assert log.entered.wait(WAIT_S)
+    assert not executor.close(0.01)
+    log.gate.set()
+    for future in futures:
+        future.result(WAIT_S)
+    for _ in range(2):
+        assert executor.close(WAIT_S)
+    assert not any(worker.is_alive() for worker in executor._workers)

@@ -116,6 +116,15 @@ def test_plans_are_exchanged_under_load_with_no_request_lost(toys: Toys) -> None
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_a_runtime_that_was_closed_stays_closed(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+        assert runtime.close(WAIT_S)
+        with pytest.raises(InferenceError, match="a closed one"):
+            runtime.swap(toys.problem, toys.halved())
+    assert not runtime._pool._open, "sessions were left open"
+
+
 def test_a_plan_that_cannot_be_opened_leaves_the_old_one_serving(toys: Toys) -> None:
     with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
         foreign = toys.whole().model_copy(
