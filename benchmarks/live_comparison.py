@@ -268,7 +268,9 @@ def main() -> None:
         profile = Profile.load(arguments.profile)
     else:
         path = arguments.profile or Path(tempfile.mkdtemp()) / "profile.json"
-        profile = profile_models(files, local_platform(), ProfileSettings(quick=True, max_units=16, seed=arguments.seed), path)
+        profile = profile_models(
+            files, local_platform(), ProfileSettings(quick=True, max_units=16, seed=arguments.seed), path
+        )
 
     summaries, sections = [], []
     set_ups: tuple[SetUp, ...] = ()
