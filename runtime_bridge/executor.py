@@ -15,13 +15,13 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 
 import numpy as np
 
-from ..formulation import Dispatcher, InferenceError, Start, Step
+from ..formulation import Dispatcher, InferenceError, PlatformError, Start, Step, capped
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord
@@ -50,6 +50,11 @@ class Executor:
         Requests accepted and not finished; a further one is refused at once.
     on_finish : callable, optional
         Called with every record as its request ends, on the worker's thread; must be quick.
+
+    Raises
+    ------
+    PlatformError
+        This process may not use one of the cores.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Executor:
         on_finish: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self.cores = tuple(cores)
+        _refuse_foreign(self.cores)
         self._max_in_flight = max_in_flight
         self._on_finish = on_finish
         self._dispatcher = Dispatcher(self.cores)
@@ -237,3 +243,16 @@ class Executor:
             request.future.set_exception(error)
         else:
             request.future.set_result(outputs or {})
+
+
+def _refuse_foreign(cores: Sequence[int]) -> None:
+    """What is bound to a core that is not there would wait for ever."""
+    usable = os.sched_getaffinity(os.getpid())  # the main thread's, which nobody pins
+    foreign = sorted(set(cores) - usable)
+    if foreign:
+        raise PlatformError(
+            "cores of the platform",
+            expected=f"some of those that this process may use: {capped(sorted(usable))}",
+            got=capped(foreign),
+            remedy="Profile and plan on this machine, or let the process use these cores.",
+        )

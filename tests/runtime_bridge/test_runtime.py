@@ -20,7 +20,10 @@ from edgeplan.formulation import (
     InferenceError,
     ModelPlan,
     Periodic,
+    Plan,
     PlanError,
+    Platform,
+    PlatformError,
     Problem,
     StalePlanError,
     evaluate,
@@ -123,6 +126,29 @@ def test_a_runtime_that_was_closed_stays_closed(toys: Toys) -> None:
         with pytest.raises(InferenceError, match="a closed one"):
             runtime.swap(toys.problem, toys.halved())
     assert not runtime._pool._open, "sessions were left open"
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_cores_that_are_not_there_are_refused(toys: Toys) -> None:
+    """What is bound to them would never run: those of another machine, and those that the runtime was not given."""
+
+    def on(cores: tuple[int, ...]) -> tuple[Problem, Plan]:
+        (processor,), memories = toys.problem.platform.processors, toys.problem.platform.memories
+        processor = processor.model_copy(update={"cores": cores})
+        problem = toys.problem.replace(platform=Platform(name="other", processors=(processor,), memories=memories))
+        parts = [
+            part.model_copy(update={"segments": (part.segments[0].model_copy(update={"cores": cores[-1:]}),)})
+            for part in toys.whole().models
+        ]
+        return problem, toys.whole().model_copy(update={"models": tuple(parts)})
+
+    elsewhere = max(os.sched_getaffinity(0)) + 1000
+    with pytest.raises(PlatformError, match=f"got {elsewhere}. Profile and plan on this machine"):
+        LiveRuntime(*on((CORES[0], elsewhere)), toys.files)
+    with LiveRuntime(*on(CORES[:1]), toys.files) as runtime:
+        with pytest.raises(PlanError, match=f"cores that the runtime has: {CORES[0]}, got {CORES[1]}"):
+            runtime.swap(*on(CORES))
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
 
 
 def test_a_plan_that_cannot_be_opened_leaves_the_old_one_serving(toys: Toys) -> None:
