@@ -24,7 +24,7 @@ import numpy as np
 from ..formulation import Dispatcher, InferenceError, PlatformError, Start, Step, capped
 from .clock import now_us
 from .pipeline import Runnable
-from .records import RequestRecord, SegmentRecord
+from .records import RequestRecord, SegmentRecord, refuse_no_time
 
 Outputs = dict[str, np.ndarray]
 
@@ -117,6 +117,7 @@ class Executor:
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             runnable.check(feeds)
+            refuse_no_time(record)
             with self._lock:
                 self._refuse_if_full(model)
                 record.request = next(self._ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from ...formulation import AdmissionError, InferenceError, Problem, capped
 from ...formulation.throughput import ServicePlan
 from ..clock import now_us
 from ..executor import Executor
+from ..records import refuse_no_time
 from .batching import Outputs, RequestShape, refuse_fixed_batch
 from .desk import Departure, Desk
 from .generation import Generation, Sessions
@@ -154,13 +156,14 @@ class ServiceRuntime:
             )
         now = now_us()
         arrived = now if arrival_us is None else arrival_us
-        rank = self._priorities.get(model, 0) if priority is None else priority
+        rank = self._priorities.get(model, 0) if priority is None else operator.index(priority)
         due = arrived + (self._deadline_us(model) if deadline_us is None else deadline_us)
         record = ServiceRecord(next(self._numbers), model, -1, arrived, due, priority=rank)
         request = Request(dict(feeds), record)
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             self._shapes[model].check(request.feeds)
+            refuse_no_time(record)
             with self._lock:
                 self._refuse_if_closed(model)
                 self._desk.arrive(model, request, now, arrival_us=arrived, deadline_us=due, priority=rank)

@@ -209,3 +209,13 @@ def test_closing_with_a_time_limit_loses_nothing_and_may_be_repeated() -> None:
     for _ in range(2):
         assert executor.close(WAIT_S)
     assert not any(worker.is_alive() for worker in executor._workers)
+
+
+def test_a_request_without_a_time_is_refused() -> None:
+    executor = Executor([CORES[0]])
+    model = Fake("m", chain(1, CORES[0]), lambda *_: None)
+    for times in ({"deadline_us": float("nan")}, {"arrival_us": float("nan")}, {"arrival_us": float("inf")}):
+        with pytest.raises(InferenceError, match="expected a finite arrival and a deadline"):
+            executor.submit("m", model, {}, **times).result(WAIT_S)
+    executor.submit("m", model, {}).result(WAIT_S)
+    executor.close(WAIT_S)
