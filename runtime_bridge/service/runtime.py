@@ -20,7 +20,6 @@ from ..records import refuse_no_time
 from .batching import Outputs, RequestShape, refuse_fixed_batch
 from .desk import Departure, Desk
 from .generation import Generation, Sessions
-from .lanes import Lanes
 from .records import ServiceRecord
 from .sending import Request, Sending
 from .settings import ServiceSettings
@@ -85,7 +84,7 @@ class ServiceRuntime:
         self._apply_lock = threading.Lock()
         self._wakes_us = math.inf  # when the timer will
         self._generation = self._prepare(plan, 0)
-        self._desk = self._desk_of(self._generation, Lanes())
+        self._desk = self._desk_of(self._generation)
         cores = [core for processor in problem.platform.processors for core in processor.cores]
         self._executor = Executor(cores, max_in_flight=2**31)  # the desk holds back what would wait there
         self._timer = threading.Thread(target=self._keep_time, name="edgeplan-service-timer", daemon=True)
@@ -198,7 +197,7 @@ class ServiceRuntime:
             prepared.keep_pace_of(self._generation)
             took_s = (now_us() - began) / 1e6
             with self._lock:
-                desk = self._desk_of(prepared, self._desk.lanes)
+                desk = self._desk_of(prepared)
                 desk.adopt(self._desk)
                 if self._closed:
                     desk.hurry()
@@ -245,14 +244,13 @@ class ServiceRuntime:
                 refuse_fixed_batch(model, self._files[model.name])
         return self._sessions.open(self.problem, plan, version, self.settings.time_factor)
 
-    def _desk_of(self, generation: Generation, lanes: Lanes) -> Desk[Request]:
+    def _desk_of(self, generation: Generation) -> Desk[Request]:
         settings = self.settings
         return Desk(
             generation.lines,
             capacity=settings.capacity,
             admission=settings.admission,
             patience_us=settings.patience_us,
-            lanes=lanes,
         )
 
     def _deadline_us(self, model: str) -> float:
