@@ -190,8 +190,14 @@ class ServiceRuntime:
         ------
         EdgePlanError
             The plan does not fit or a session cannot be opened. The old plan goes on serving.
+        InferenceError
+            The service has ended.
         """
         with self._apply_lock:
+            if self._stopped:
+                raise InferenceError(
+                    "plan", expected="a service that serves", got="a closed one", remedy="Open another service."
+                )
             began = now_us()
             prepared = self._prepare(plan, self._generation.version + 1)
             prepared.keep_pace_of(self._generation)
@@ -226,7 +232,7 @@ class ServiceRuntime:
         self._send(departures)
         if not self.drain(timeout_s):
             return False
-        with self._lock:
+        with self._apply_lock, self._lock:
             already, self._stopped = self._stopped, True
             self._changed.notify()
         self._timer.join()

@@ -166,6 +166,9 @@ def test_closing_serves_what_was_accepted_without_waiting_for_company(lookups: L
         late.result(0)
     assert runtime.close()
     assert not any(t.name.startswith("edgeplan") and t.is_alive() for t in runtime._executor._workers)
+    with pytest.raises(InferenceError, match="a closed one"):
+        runtime.apply(lookups.plan())
+    assert not runtime._sessions._pool._open, "sessions were left open"
 
 
 def test_plans_are_exchanged_under_load_with_no_request_lost(lookups: Lookups) -> None:
