@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from edgeplan.formulation import (
     StalePlanError,
     evaluate,
 )
+from edgeplan.profiles import Session
 from edgeplan.runtime_bridge import (
     DEFAULT_SESSIONS,
     ONE_THREAD_SESSIONS,
@@ -126,6 +128,40 @@ def test_a_runtime_that_was_closed_stays_closed(toys: Toys) -> None:
         with pytest.raises(InferenceError, match="a closed one"):
             runtime.swap(toys.problem, toys.halved())
     assert not runtime._pool._open, "sessions were left open"
+
+
+def test_a_worker_does_not_wait_for_sessions_that_another_plan_opens(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last request of a plan lets go of its sessions, also while the next plan but one opens its own."""
+    begin, opening, opened = threading.Event(), threading.Event(), threading.Event()
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        pipeline, backend = runtime._generation.pipelines["left"], type(runtime._pool._backends["onnxruntime-cpu"])
+        run_step, open_session = pipeline.run_step, backend.open
+
+        def held_up(*arguments: Any) -> None:
+            assert begin.wait(WAIT_S)
+            run_step(*arguments)
+
+        def slow(*arguments: Any) -> Session:
+            opening.set()
+            assert opened.wait(WAIT_S)
+            return open_session(*arguments)
+
+        object.__setattr__(pipeline, "run_step", held_up)
+        last = runtime.submit("left", toys.feeds())
+        runtime.swap(toys.problem, toys.halved())
+        monkeypatch.setattr(backend, "open", slow)
+        thirds = toys.plan(lambda n: [(0, n // 3, ORT), (n // 3, n, ORT)])
+        swapper = threading.Thread(target=runtime.swap, args=(toys.problem, thirds))
+        swapper.start()
+        try:
+            assert opening.wait(WAIT_S)
+            begin.set()
+            last.result(2)
+        finally:
+            opened.set()
+            swapper.join()
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
