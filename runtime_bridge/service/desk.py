@@ -150,6 +150,7 @@ class Desk(Generic[R]):
             Too many wait, its deadline cannot be met, or it would make an accepted request of its priority or above
             miss a deadline.
         """
+        self.lanes.settle(now_us)
         queue = self.queues[model]
         subject = f"request for model {model!r}"
         if len(queue) >= self.capacity:
@@ -207,7 +208,11 @@ class Desk(Generic[R]):
                 self.queues[model].arrive(entry.request, entry.arrival_us, entry.deadline_us, entry.priority)
 
     def departures(self, now_us: float) -> list[Departure[R]]:
-        """Send what goes now. Of each flight say when its stages have ended (`leg_ended`), or that it `failed`."""
+        """Send what goes now.
+
+        Of each flight say when a stage begins (`Flight.began_us`) and has ended (`leg_ended`), or that it `failed`.
+        """
+        self.lanes.settle(now_us)
         return self._decide(self.queues, self.lanes, now_us)
 
     def predictions(self, now_us: float) -> list[Departure[R]]:

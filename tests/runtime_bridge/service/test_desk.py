@@ -166,6 +166,21 @@ def test_a_higher_priority_waits_for_no_more_than_the_segment_that_runs() -> Non
     assert outcome.end_us == {2: 14.0, 0: 34.0, 1: 64.0}
 
 
+def test_predictions_go_by_what_has_begun_and_not_by_what_should_have() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0,))), "n": line(whole(0, (50.0,), model="n"))})
+    desk.arrive("n", 0, 0.0)
+    (lower,) = desk.departures(0.0)
+
+    def predicted_us(now_us: float) -> float:
+        with pytest.raises(AdmissionError) as refused:
+            desk.arrive("m", 1, now_us, deadline_us=now_us + 1.0, priority=1)
+        return refused.value.predicted_us
+
+    assert predicted_us(3.0) == 13.0  # as long as the other one has not begun, it is passed
+    lower.flight.began_us = 5.0
+    assert predicted_us(5.0) == predicted_us(8.0) == 65.0
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_no_request_waits_for_more_than_one_segment_of_lower_priority(data: st.DataObject) -> None:
