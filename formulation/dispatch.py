@@ -195,8 +195,8 @@ class Dispatcher:
                 first = queue.position + (queue is own)
                 later += [(entry, queue.cores) for entry in queue.entries[first : first + len(free)]]
         later.sort()
-        # More than there are free cores want every one of them.
-        contested = [cores for _, each in later[: len(free)] if (cores := free.intersection(each))]
+        # More than there are free cores want every one of them. What wants only cores that are taken wants none.
+        contested = [cores for _, each in later if (cores := free.intersection(each))][: len(free)]
         for number, cores in enumerate(step.gangs):
             left = free.difference(cores)
             if free.issuperset(cores) and len(left) >= len(contested) and all(each & left for each in contested):

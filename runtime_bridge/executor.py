@@ -15,16 +15,16 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 
 import numpy as np
 
-from ..formulation import Dispatcher, InferenceError, Start, Step
+from ..formulation import Dispatcher, InferenceError, PlatformError, Start, Step, capped
 from .clock import now_us
 from .pipeline import Runnable
-from .records import RequestRecord, SegmentRecord
+from .records import RequestRecord, SegmentRecord, refuse_no_time
 
 Outputs = dict[str, np.ndarray]
 
@@ -50,6 +50,11 @@ class Executor:
         Requests accepted and not finished; a further one is refused at once.
     on_finish : callable, optional
         Called with every record as its request ends, on the worker's thread; must be quick.
+
+    Raises
+    ------
+    PlatformError
+        This process may not use one of the cores.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Executor:
         on_finish: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         self.cores = tuple(cores)
+        _refuse_foreign(self.cores)
         self._max_in_flight = max_in_flight
         self._on_finish = on_finish
         self._dispatcher = Dispatcher(self.cores)
@@ -108,8 +114,10 @@ class Executor:
         arrived = now_us() if arrival_us is None else arrival_us
         record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us)
         request = _Request(runnable, dict(feeds), record)
+        request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             runnable.check(feeds)
+            refuse_no_time(record)
             with self._lock:
                 self._refuse_if_full(model)
                 record.request = next(self._ids)
@@ -144,16 +152,19 @@ class Executor:
             return self._idle.wait_for(lambda: not self._requests, timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Refuse further requests, wait for those in flight, stop the workers. Returns what `drain` does."""
+        """Refuse further requests, wait for those in flight, stop the workers. Returns what `drain` does.
+
+        Where that is False the workers go on with what was accepted; call it again to wait for the rest.
+        """
         with self._lock:
             self._closed = True
-        drained = self.drain(timeout_s)
+        if not self.drain(timeout_s):
+            return False
         for inbox in self._inboxes.values():
             inbox.put(None)
-        if drained:
-            for worker in self._workers:
-                worker.join()
-        return drained
+        for worker in self._workers:
+            worker.join()
+        return True
 
     def _work(self, core: int) -> None:
         self._held_to.cores = None
@@ -166,11 +177,12 @@ class Executor:
         """Run one segment, let the rule decide what follows, and return what falls to this core."""
         request = self._requests[start.request]
         failure: Exception | None = None
-        self._hold(request.runnable.steps[start.step], start)
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
+            self._hold(request.runnable.steps[start.step], start)
+            began, began_cpu = now_us(), time.thread_time_ns()
             request.runnable.run_step(start.step, request.tensors, start.gang)
-        except Exception as error:  # whatever a backend raises concerns this request only
+        except Exception as error:  # whatever a backend or the system raises concerns this request only
             failure = error
         cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
         request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
@@ -197,7 +209,12 @@ class Executor:
             self._held_to.cores = cores
 
     def _finish(self, number: int) -> None:
-        request = self._requests[number]
+        request, outputs = self._requests[number], {}
+        if not request.record.error:
+            try:
+                outputs = request.runnable.outputs(request.tensors)
+            except Exception as failure:  # as in a segment
+                request.record.error = f"outputs: {failure!r}"
         error = request.record.error
         self._end(
             request,
@@ -209,13 +226,14 @@ class Executor:
             )
             if error
             else None,
+            outputs,
         )
         with self._idle:
             del self._requests[number]
             if not self._requests:
                 self._idle.notify_all()
 
-    def _end(self, request: _Request, error: InferenceError | None) -> None:
+    def _end(self, request: _Request, error: InferenceError | None, outputs: Outputs | None = None) -> None:
         record = request.record
         record.finish_us = now_us()
         if error is not None:
@@ -225,4 +243,17 @@ class Executor:
         if error is not None:
             request.future.set_exception(error)
         else:
-            request.future.set_result(request.runnable.outputs(request.tensors))
+            request.future.set_result(outputs or {})
+
+
+def _refuse_foreign(cores: Sequence[int]) -> None:
+    """What is bound to a core that is not there would wait for ever."""
+    usable = os.sched_getaffinity(os.getpid())  # the main thread's, which nobody pins
+    foreign = sorted(set(cores) - usable)
+    if foreign:
+        raise PlatformError(
+            "cores of the platform",
+            expected=f"some of those that this process may use: {capped(sorted(usable))}",
+            got=capped(foreign),
+            remedy="Profile and plan on this machine, or let the process use these cores.",
+        )

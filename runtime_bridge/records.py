@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from ..formulation import InferenceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,22 @@ class RequestRecord:
     def missed(self) -> bool:
         """Whether it ended after its deadline, failed, or was refused."""
         return bool(self.error) or not self.finish_us <= self.deadline_us
+
+
+def refuse_no_time(record: RequestRecord) -> None:
+    """Refuse a request whose arrival or deadline is no point in time: beside it no other could be put in order.
+
+    Raises
+    ------
+    InferenceError
+    """
+    if not math.isfinite(record.arrival_us) or math.isnan(record.deadline_us):
+        raise InferenceError(
+            f"request for model {record.model!r}",
+            expected="a finite arrival and a deadline, infinite where there is none",
+            got=f"arrival {record.arrival_us:g} µs, deadline {record.deadline_us:g} µs",
+            remedy="Correct the times, or leave them out.",
+        )
 
 
 @dataclass(frozen=True)

@@ -69,13 +69,14 @@ class LiveRuntime:
         self.records: list[RequestRecord] = []
         self._pool = SessionPool(files)
         self._swap_lock = threading.Lock()
+        self._closed = False
         self._in_flight: dict[int, int] = {}
         self._retired: dict[int, _Generation] = {}
         self._count_lock = threading.Lock()
+        self._cores = [core for processor in problem.platform.processors for core in processor.cores]
         self._generation = self._prepare(problem, plan, 0)
         self._history = {0: self._generation}
-        cores = [core for processor in problem.platform.processors for core in processor.cores]
-        self._executor = Executor(cores, max_in_flight, self._finished)
+        self._executor = Executor(self._cores, max_in_flight, self._finished)
 
     def __enter__(self) -> LiveRuntime:
         return self
@@ -152,8 +153,8 @@ class LiveRuntime:
     def swap(self, problem: Problem, plan: Plan) -> float:
         """Exchange the plan: open its sessions, serve new requests by it, close what nobody needs any more.
 
-        `problem` may differ from the runtime's in costs, rates, limits and cores; deadlines stay those that the runtime
-        was made with.
+        `problem` may differ from the runtime's in costs, rates, limits and cores, of which the plan must use none that
+        the runtime was not made with; deadlines stay those of then.
 
         Returns
         -------
@@ -164,8 +165,14 @@ class LiveRuntime:
         ------
         EdgePlanError
             The plan does not fit or a session cannot be opened. The old plan goes on serving.
+        InferenceError
+            The runtime is closed.
         """
         with self._swap_lock:
+            if self._closed:
+                raise InferenceError(
+                    "plan", expected="a runtime that serves", got="a closed one", remedy="Open another."
+                )
             began = now_us()
             prepared = self._prepare(problem, plan, self._generation.version + 1)
             took_s = (now_us() - began) / 1e6
@@ -181,13 +188,19 @@ class LiveRuntime:
         return self._executor.drain(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Refuse further requests, end those in flight, close the sessions. Returns what `drain` does."""
-        drained = self._executor.close(timeout_s)
-        if drained:
+        """Refuse further requests, end those in flight, close the sessions. Returns what `drain` does.
+
+        Where that is False, call it again to wait for the rest.
+        """
+        if not self._executor.close(timeout_s):
+            return False
+        with self._swap_lock:
+            already, self._closed = self._closed, True
+        if not already:
             with self._count_lock:
                 self._retired[self._generation.version] = self._generation
             self._release_retired()
-        return drained
+        return True
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -203,6 +216,14 @@ class LiveRuntime:
         if not evaluation.models:
             raise PlanError(
                 "plan", expected="segments that can run", got=capped(evaluation.violations), remedy="Plan again."
+            )
+        used = {core for scored in evaluation.models.values() for s in scored.segments for core in s.cores}
+        if foreign := sorted(used.difference(self._cores)):
+            raise PlanError(
+                "plan",
+                expected=f"segments on the cores that the runtime has: {capped(self._cores)}",
+                got=capped(foreign),
+                remedy="Plan for these cores, or open the runtime with all that a later plan may use.",
             )
         pipelines: dict[str, Pipeline] = {}
         try:

@@ -39,6 +39,8 @@ class _Entry:
 class SessionPool:
     """Opens a session a segment, once for all plans that need it.
 
+    Opening takes up to seconds; nobody who lets go of a session, as workers do, waits for that.
+
     Parameters
     ----------
     files : mapping of str to Path
@@ -50,6 +52,7 @@ class SessionPool:
     _backends: dict[str, Backend] = field(default_factory=dict)
     _open: dict[_Key, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _opening: threading.Lock = field(default_factory=threading.Lock)
 
     def pipeline(
         self, model: Model, segments: tuple[ScoredSegment, ...], order: Order = "earliest_deadline"
@@ -84,20 +87,22 @@ class SessionPool:
 
     def _acquire(self, model: Model, key: _Key) -> Session:
         _, start, stop, configuration, cores = key
-        with self._lock:
-            entry = self._open.get(key)
-            if entry is None:
-                if model.name not in self._stores:
-                    self._stores[model.name] = SegmentStore(self.files[model.name], model.graph)
-                backend = configuration.backend
-                if backend not in self._backends:
-                    self._backends[backend] = open_backend(backend)
-                files = self._stores[model.name].segment(start, stop, configuration.batch)
-                session = self._backends[backend].open(files, configuration, cores)
-                entry = self._open[key] = _Entry(session)
-                release_free_memory()  # opening leaves more behind than serving needs, and the next one adds to it
-            entry.users += 1
-            return entry.session
+        with self._opening:
+            with self._lock:
+                if entry := self._open.get(key):
+                    entry.users += 1
+                    return entry.session
+            if model.name not in self._stores:
+                self._stores[model.name] = SegmentStore(self.files[model.name], model.graph)
+            backend = configuration.backend
+            if backend not in self._backends:
+                self._backends[backend] = open_backend(backend)
+            files = self._stores[model.name].segment(start, stop, configuration.batch)
+            session = self._backends[backend].open(files, configuration, cores)
+            with self._lock:
+                self._open[key] = _Entry(session, users=1)
+            release_free_memory()  # opening leaves more behind than serving needs, and the next one adds to it
+            return session
 
     def _release(self, key: _Key) -> None:
         with self._lock:

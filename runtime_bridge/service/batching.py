@@ -62,11 +62,12 @@ class RequestShape:
             )
         for name, (shape, dtype) in self.inputs.items():
             value = feeds[name]
-            if tuple(value.shape) != shape or value.dtype != dtype:
+            array = isinstance(value, np.ndarray)
+            if not array or value.shape != shape or value.dtype != dtype:
                 raise InferenceError(
                     f"input {name!r} of a request for model {self.model!r}",
                     expected=f"one sample: {dtype} of shape {list(shape)}",
-                    got=f"{value.dtype} of shape {list(value.shape)}",
+                    got=f"{value.dtype} of shape {list(value.shape)}" if array else type(value).__name__,
                     remedy="Send one sample a request; requests are put together here.",
                 )
 

@@ -98,8 +98,6 @@ class Desk(Generic[R]):
         Whether requests are refused whose deadline cannot be met. The capacity holds in any case.
     patience_us : float
         See `urgency_us`.
-    lanes : Lanes, optional
-        Batches that are under way already.
     """
 
     def __init__(
@@ -109,12 +107,11 @@ class Desk(Generic[R]):
         capacity: int = 256,
         admission: bool = True,
         patience_us: float = PATIENCE_US,
-        lanes: Lanes | None = None,
     ) -> None:
         self.lines = lines
         self.capacity = capacity
         self.admission = admission
-        self.lanes = lanes or Lanes()
+        self.lanes = Lanes()
         self.queues: dict[str, BatchQueue[R]] = {model: line.queue(patience_us) for model, line in lines.items()}
         self._passing = PassingLoad(len({c for line in lines.values() for i in line.instances for c in i.cores}))
 
@@ -153,6 +150,7 @@ class Desk(Generic[R]):
             Too many wait, its deadline cannot be met, or it would make an accepted request of its priority or above
             miss a deadline.
         """
+        self.lanes.settle(now_us)
         queue = self.queues[model]
         subject = f"request for model {model!r}"
         if len(queue) >= self.capacity:
@@ -199,13 +197,22 @@ class Desk(Generic[R]):
         self._passing.accept(priority, self.lines[model].work_us, now_us)
 
     def adopt(self, other: Desk[R]) -> None:
-        """Take over all that waits at another desk, as accepted as it was."""
+        """Take over from another desk what is under way, what waits, as accepted as it was, and what passes it.
+
+        How requests spread over paths begins anew, for this desk's paths are others.
+        """
+        self.lanes = Lanes(other.lanes.flights)
+        self._passing.take_over(other._passing)
         for model, queue in other.queues.items():
             for entry in sorted(queue.waiting, key=lambda entry: entry.order):
                 self.queues[model].arrive(entry.request, entry.arrival_us, entry.deadline_us, entry.priority)
 
     def departures(self, now_us: float) -> list[Departure[R]]:
-        """Send what goes now. Of each flight say when its stages have ended (`leg_ended`), or that it `failed`."""
+        """Send what goes now.
+
+        Of each flight say when a stage begins (`Flight.began_us`) and has ended (`leg_ended`), or that it `failed`.
+        """
+        self.lanes.settle(now_us)
         return self._decide(self.queues, self.lanes, now_us)
 
     def predictions(self, now_us: float) -> list[Departure[R]]:

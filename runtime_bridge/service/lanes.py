@@ -35,6 +35,8 @@ class Flight:
         Whether it is in its first stage, where it keeps the next batch of its instance waiting.
     size : int
         Requests in it.
+    began_us : float, optional
+        When the first of its legs began; none while it waits for its cores. Whoever runs it sets it.
     """
 
     instance: ServedInstance
@@ -43,11 +45,24 @@ class Flight:
     end_us: float
     in_first: bool = True
     size: int = 1
+    began_us: float | None = None
 
     def copy(self) -> Flight:
         """A flight that goes its own way."""
         legs = [Leg(leg.cores, leg.start_us, leg.end_us) for leg in self.legs]
-        return Flight(self.instance, self.priority, legs, self.end_us, self.in_first, self.size)
+        return Flight(self.instance, self.priority, legs, self.end_us, self.in_first, self.size, self.began_us)
+
+    def settle(self, now_us: float) -> None:
+        """Shift the legs to when the first began or, where it has not, to now where that is later than predicted."""
+        start_us = max(now_us, self.legs[0].start_us) if self.began_us is None else self.began_us
+        self.delay(0, start_us - self.legs[0].start_us)
+
+    def held(self, at_us: float) -> list[Leg]:
+        """The leg that will have begun by then, and not ended; one that is only about to begin can be passed."""
+        first = self.legs[0]
+        begun = [first] if self.began_us is not None or first.start_us < at_us else []
+        begun += [leg for leg in self.legs[1:] if leg.start_us < at_us]
+        return [leg for leg in begun if at_us < leg.end_us]
 
     def delay(self, from_leg: int, by_us: float) -> None:
         """Shift a leg and those that follow."""
@@ -125,8 +140,7 @@ class Lanes:
             in_way = blocking
             if len(above) < len(self.flights):
                 # What is of lower priority and has begun by then ends its segment first; the rest of it is passed.
-                lower = (f for f in self.flights if f.priority < priority)
-                in_way = blocking + [leg for f in lower for leg in f.legs if leg.start_us <= ready_us < leg.end_us]
+                in_way = blocking + [leg for f in self.flights if f.priority < priority for leg in f.held(ready_us)]
             if stage.threads > 1:  # a gang is bound to as many cores as it has threads
                 start_us, cores = _fit(in_way, stage.cores, length_us, ready_us), stage.cores
             else:
@@ -156,11 +170,16 @@ class Lanes:
         self.flights.append(flight)
         self.sent[flight.instance.model, flight.instance.path] += flight.size
 
+    def settle(self, now_us: float) -> None:
+        """Hold the predicted beginnings against what has begun by now."""
+        for flight in self.flights:
+            flight.settle(now_us)
+
     def leg_ended(self, flight: Flight, now_us: float) -> None:
         """The running leg of a batch ended; those that follow shift with it. After the last, the batch is forgotten."""
         flight.delay(0, now_us - flight.legs[0].end_us)
         del flight.legs[0]
-        flight.in_first = False
+        flight.in_first, flight.began_us = False, None
         if not flight.legs:
             self.remove(flight)
 

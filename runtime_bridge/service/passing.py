@@ -36,6 +36,11 @@ class PassingLoad:
         alone_us = work_us / self._n_cores
         self._seen[priority] = share + alone_us / MEMORY_US, squares_us + alone_us**2 / MEMORY_US, now_us
 
+    def take_over(self, other: PassingLoad) -> None:
+        """Remember what another one does, of other cores in proportion."""
+        ratio = other._n_cores / self._n_cores
+        self._seen = {p: (share * ratio, us * ratio**2, then_us) for p, (share, us, then_us) in other._seen.items()}
+
     def wait_us(self, predicted_us: float, priority: int, now_us: float) -> float:
         """What a wait comes to that is predicted for the case that nobody comes: what one in ten exceeds."""
         above = [self._left(other, now_us) for other in self._seen if other > priority]

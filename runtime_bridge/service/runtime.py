@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -15,10 +16,10 @@ from ...formulation import AdmissionError, InferenceError, Problem, capped
 from ...formulation.throughput import ServicePlan
 from ..clock import now_us
 from ..executor import Executor
+from ..records import refuse_no_time
 from .batching import Outputs, RequestShape, refuse_fixed_batch
 from .desk import Departure, Desk
 from .generation import Generation, Sessions
-from .lanes import Lanes
 from .records import ServiceRecord
 from .sending import Request, Sending
 from .settings import ServiceSettings
@@ -83,7 +84,7 @@ class ServiceRuntime:
         self._apply_lock = threading.Lock()
         self._wakes_us = math.inf  # when the timer will
         self._generation = self._prepare(plan, 0)
-        self._desk = self._desk_of(self._generation, Lanes())
+        self._desk = self._desk_of(self._generation)
         cores = [core for processor in problem.platform.processors for core in processor.cores]
         self._executor = Executor(cores, max_in_flight=2**31)  # the desk holds back what would wait there
         self._timer = threading.Thread(target=self._keep_time, name="edgeplan-service-timer", daemon=True)
@@ -154,13 +155,14 @@ class ServiceRuntime:
             )
         now = now_us()
         arrived = now if arrival_us is None else arrival_us
-        rank = self._priorities.get(model, 0) if priority is None else priority
+        rank = self._priorities.get(model, 0) if priority is None else operator.index(priority)
         due = arrived + (self._deadline_us(model) if deadline_us is None else deadline_us)
         record = ServiceRecord(next(self._numbers), model, -1, arrived, due, priority=rank)
         request = Request(dict(feeds), record)
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             self._shapes[model].check(request.feeds)
+            refuse_no_time(record)
             with self._lock:
                 self._refuse_if_closed(model)
                 self._desk.arrive(model, request, now, arrival_us=arrived, deadline_us=due, priority=rank)
@@ -188,14 +190,20 @@ class ServiceRuntime:
         ------
         EdgePlanError
             The plan does not fit or a session cannot be opened. The old plan goes on serving.
+        InferenceError
+            The service has ended.
         """
         with self._apply_lock:
+            if self._stopped:
+                raise InferenceError(
+                    "plan", expected="a service that serves", got="a closed one", remedy="Open another service."
+                )
             began = now_us()
             prepared = self._prepare(plan, self._generation.version + 1)
             prepared.keep_pace_of(self._generation)
             took_s = (now_us() - began) / 1e6
             with self._lock:
-                desk = self._desk_of(prepared, self._desk.lanes)
+                desk = self._desk_of(prepared)
                 desk.adopt(self._desk)
                 if self._closed:
                     desk.hurry()
@@ -224,7 +232,7 @@ class ServiceRuntime:
         self._send(departures)
         if not self.drain(timeout_s):
             return False
-        with self._lock:
+        with self._apply_lock, self._lock:
             already, self._stopped = self._stopped, True
             self._changed.notify()
         self._timer.join()
@@ -242,14 +250,13 @@ class ServiceRuntime:
                 refuse_fixed_batch(model, self._files[model.name])
         return self._sessions.open(self.problem, plan, version, self.settings.time_factor)
 
-    def _desk_of(self, generation: Generation, lanes: Lanes) -> Desk[Request]:
+    def _desk_of(self, generation: Generation) -> Desk[Request]:
         settings = self.settings
         return Desk(
             generation.lines,
             capacity=settings.capacity,
             admission=settings.admission,
             patience_us=settings.patience_us,
-            lanes=lanes,
         )
 
     def _deadline_us(self, model: str) -> float:

@@ -88,7 +88,7 @@ class Sending:
         future.add_done_callback(self._done)
 
     def _begun(self, stage: int) -> None:
-        self._stage_start_us = now_us()
+        self._stage_start_us = self.departure.flight.began_us = now_us()
         if stage == 0:
             for request in self._requests:
                 request.record.start_us = self._stage_start_us

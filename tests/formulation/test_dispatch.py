@@ -139,6 +139,15 @@ def test_what_waits_for_other_cores_does_not_stop_a_gang() -> None:
     assert dispatcher.starts() == [Start(0, 0, (2,)), Start(1, 0, (0, 1), gang=0)]
 
 
+def test_what_waits_for_a_core_just_taken_does_not_hide_who_wants_the_gangs() -> None:
+    dispatcher = Dispatcher([0, 1, 2])
+    for request in range(3):
+        dispatcher.release(request, (1.0, 3.0, 4.0)[request], [Step(1, (1,))])
+    dispatcher.release(3, 2.0, [Step(1, (0, 2), gangs=((0, 2),))])
+    dispatcher.release(4, 5.0, [Step(1, (2,))])
+    assert dispatcher.starts() == [Start(0, 0, (1,)), Start(3, 0, (0,)), Start(4, 0, (2,))]
+
+
 def test_the_largest_gang_that_leaves_everybody_a_core_runs() -> None:
     dispatcher = Dispatcher(range(4))
     gangs = ((0, 1, 2, 3), (0, 1), (2, 3))

@@ -158,3 +158,64 @@ def test_the_response_counts_from_the_scheduled_arrival() -> None:
     executor.close(WAIT_S)
     assert finished[0].response_us > 5e6
     assert finished[0].missed
+
+
+def test_a_request_that_was_accepted_cannot_be_taken_back() -> None:
+    """Nor does an attempt harm its worker: callers that wait with a time limit (asyncio) cancel what they wait for."""
+    log, executor = Log(), Executor([CORES[0]])
+    model = Fake("m", chain(1, CORES[0]), log)
+    running, waiting, last = (executor.submit("m", model, {}) for _ in range(3))
+    assert log.entered.wait(WAIT_S)
+    assert not running.cancel()
+    assert not waiting.cancel()
+    log.gate.set()
+    for future in (running, waiting, last):
+        future.result(WAIT_S)
+    assert executor.close(WAIT_S)
+
+
+def test_whatever_fails_around_a_segment_fails_its_request_and_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(Fake):
+        def outputs(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raise KeyError("answer")
+
+    executor = Executor([CORES[0]])
+    with pytest.raises(InferenceError, match="got outputs: KeyError"):
+        executor.submit("m", Mute("m", chain(1, CORES[0]), lambda *_: None), {}).result(WAIT_S)
+    sound = Fake("m", chain(1, CORES[0]), lambda *_: None)
+
+    def refuse(pid: int, cores: object) -> None:
+        raise OSError("the core was taken away")
+
+    other = Executor([CORES[0]])  # none of its threads is held to a core yet
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_setaffinity", refuse)
+        with pytest.raises(InferenceError, match="segment 0: the core was taken away"):
+            other.submit("m", sound, {}).result(WAIT_S)
+    for each in (executor, other):
+        each.submit("m", sound, {}).result(WAIT_S)
+        assert each.close(WAIT_S)
+
+
+def test_closing_with_a_time_limit_loses_nothing_and_may_be_repeated() -> None:
+    log, executor = Log(), Executor(CORES)
+    model = Fake("m", [Step(1, (CORES[k % len(CORES)],), after=(k - 1,) if k else ()) for k in range(3)], log)
+    futures = [executor.submit("m", model, {}) for _ in range(3)]
+    assert log.entered.wait(WAIT_S)
+    assert not executor.close(0.01)
+    log.gate.set()
+    for future in futures:
+        future.result(WAIT_S)
+    for _ in range(2):
+        assert executor.close(WAIT_S)
+    assert not any(worker.is_alive() for worker in executor._workers)
+
+
+def test_a_request_without_a_time_is_refused() -> None:
+    executor = Executor([CORES[0]])
+    model = Fake("m", chain(1, CORES[0]), lambda *_: None)
+    for times in ({"deadline_us": float("nan")}, {"arrival_us": float("nan")}, {"arrival_us": float("inf")}):
+        with pytest.raises(InferenceError, match="expected a finite arrival and a deadline"):
+            executor.submit("m", model, {}, **times).result(WAIT_S)
+    executor.submit("m", model, {}).result(WAIT_S)
+    executor.close(WAIT_S)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,15 @@ from edgeplan.formulation import (
     InferenceError,
     ModelPlan,
     Periodic,
+    Plan,
     PlanError,
+    Platform,
+    PlatformError,
     Problem,
     StalePlanError,
     evaluate,
 )
+from edgeplan.profiles import Session
 from edgeplan.runtime_bridge import (
     DEFAULT_SESSIONS,
     ONE_THREAD_SESSIONS,
@@ -114,6 +119,72 @@ def test_plans_are_exchanged_under_load_with_no_request_lost(toys: Toys) -> None
     for answer in answers:
         for name, value in expected.items():
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_runtime_that_was_closed_stays_closed(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
+        assert runtime.close(WAIT_S)
+        with pytest.raises(InferenceError, match="a closed one"):
+            runtime.swap(toys.problem, toys.halved())
+    assert not runtime._pool._open, "sessions were left open"
+
+
+def test_a_worker_does_not_wait_for_sessions_that_another_plan_opens(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last request of a plan lets go of its sessions, also while the next plan but one opens its own."""
+    begin, opening, opened = threading.Event(), threading.Event(), threading.Event()
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        pipeline, backend = runtime._generation.pipelines["left"], type(runtime._pool._backends["onnxruntime-cpu"])
+        run_step, open_session = pipeline.run_step, backend.open
+
+        def held_up(*arguments: Any) -> None:
+            assert begin.wait(WAIT_S)
+            run_step(*arguments)
+
+        def slow(*arguments: Any) -> Session:
+            opening.set()
+            assert opened.wait(WAIT_S)
+            return open_session(*arguments)
+
+        object.__setattr__(pipeline, "run_step", held_up)
+        last = runtime.submit("left", toys.feeds())
+        runtime.swap(toys.problem, toys.halved())
+        monkeypatch.setattr(backend, "open", slow)
+        thirds = toys.plan(lambda n: [(0, n // 3, ORT), (n // 3, n, ORT)])
+        swapper = threading.Thread(target=runtime.swap, args=(toys.problem, thirds))
+        swapper.start()
+        try:
+            assert opening.wait(WAIT_S)
+            begin.set()
+            last.result(2)
+        finally:
+            opened.set()
+            swapper.join()
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+def test_cores_that_are_not_there_are_refused(toys: Toys) -> None:
+    """What is bound to them would never run: those of another machine, and those that the runtime was not given."""
+
+    def on(cores: tuple[int, ...]) -> tuple[Problem, Plan]:
+        (processor,), memories = toys.problem.platform.processors, toys.problem.platform.memories
+        processor = processor.model_copy(update={"cores": cores})
+        problem = toys.problem.replace(platform=Platform(name="other", processors=(processor,), memories=memories))
+        parts = [
+            part.model_copy(update={"segments": (part.segments[0].model_copy(update={"cores": cores[-1:]}),)})
+            for part in toys.whole().models
+        ]
+        return problem, toys.whole().model_copy(update={"models": tuple(parts)})
+
+    elsewhere = max(os.sched_getaffinity(0)) + 1000
+    with pytest.raises(PlatformError, match=f"got {elsewhere}. Profile and plan on this machine"):
+        LiveRuntime(*on((CORES[0], elsewhere)), toys.files)
+    with LiveRuntime(*on(CORES[:1]), toys.files) as runtime:
+        with pytest.raises(PlanError, match=f"cores that the runtime has: {CORES[0]}, got {CORES[1]}"):
+            runtime.swap(*on(CORES))
+        runtime.submit("left", toys.feeds()).result(WAIT_S)
 
 
 def test_a_plan_that_cannot_be_opened_leaves_the_old_one_serving(toys: Toys) -> None:

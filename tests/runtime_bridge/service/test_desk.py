@@ -166,6 +166,21 @@ def test_a_higher_priority_waits_for_no_more_than_the_segment_that_runs() -> Non
     assert outcome.end_us == {2: 14.0, 0: 34.0, 1: 64.0}
 
 
+def test_predictions_go_by_what_has_begun_and_not_by_what_should_have() -> None:
+    desk = Desk[int]({"m": line(whole(0, (10.0,))), "n": line(whole(0, (50.0,), model="n"))})
+    desk.arrive("n", 0, 0.0)
+    (lower,) = desk.departures(0.0)
+
+    def predicted_us(now_us: float) -> float:
+        with pytest.raises(AdmissionError) as refused:
+            desk.arrive("m", 1, now_us, deadline_us=now_us + 1.0, priority=1)
+        return refused.value.predicted_us
+
+    assert predicted_us(3.0) == 13.0  # as long as the other one has not begun, it is passed
+    lower.flight.began_us = 5.0
+    assert predicted_us(5.0) == predicted_us(8.0) == 65.0
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_no_request_waits_for_more_than_one_segment_of_lower_priority(data: st.DataObject) -> None:
@@ -223,7 +238,7 @@ def test_waiting_requests_move_to_another_desk_without_being_asked_again() -> No
     for k in range(3):
         old.arrive("m", k, float(k), deadline_us=60.0 - k)
     (first,) = old.departures(2.0)
-    new = Desk[int]({"m": line(whole(0, (500.0, 500.0)))}, capacity=1, lanes=old.lanes)
+    new = Desk[int]({"m": line(whole(0, (500.0, 500.0)))}, capacity=1)
     new.adopt(old)
     assert first.batch.requests == (2,)
     assert new.departures(3.0) == []
@@ -242,6 +257,39 @@ def test_requests_spread_over_paths_as_the_plan_says() -> None:
     assert (numbers.count(0), numbers.count(1)) == (30, 10)
     open_ = [ServedInstance(i.model, i.number, i.stages, i.path) for i in (quick, slow)]
     assert {d.flight.instance.number for _, d in serve(Desk({"m": line(*open_)}), asks, (0, 1)).departures} == {0}
+
+
+def test_a_new_plan_does_not_make_up_for_how_requests_spread_under_the_old_one() -> None:
+    def plan(*rates_hz: float) -> Desk[int]:
+        instances = [
+            ServedInstance("m", k, (Stage(1, (k,), (10.0 + k,)),), path=k, rate_hz=hz) for k, hz in enumerate(rates_hz)
+        ]
+        return Desk({"m": line(*instances)})
+
+    old, new = plan(99.0, 1.0), plan(50.0, 50.0)
+    serve(old, [Ask(100.0 * k) for k in range(400)], (0, 1))
+    new.adopt(old)
+    asks = [Ask(1e6 + 100.0 * k) for k in range(40)]
+    numbers = [d.flight.instance.number for _, d in serve(new, asks, (0, 1)).departures]
+    assert (numbers.count(0), numbers.count(1)) == (20, 20)
+
+
+def test_what_passes_lower_priorities_is_still_known_after_a_change_of_plan() -> None:
+    def desk() -> Desk[int]:
+        return Desk({m: line(*(whole(k, [10e3], (k,), m) for k in range(2))) for m in "mn"})
+
+    def promised_us(desk: Desk[int]) -> float:
+        for _ in range(4):
+            desk.arrive("m", 0, 2e6, priority=1)
+        with pytest.raises(AdmissionError) as refused:
+            desk.arrive("n", 1, 2e6, deadline_us=2e6 + 1.0)
+        return refused.value.predicted_us
+
+    old = desk()
+    serve(old, [Ask(15e3 * k, "m", priority=1) for k in range(130)], (0, 1))
+    new = desk()
+    new.adopt(old)
+    assert promised_us(new) == promised_us(old) > promised_us(desk())
 
 
 def poisson_asks(load: float, seed: int, service_us: dict[str, float], priority: dict[str, int]) -> list[Ask]:

@@ -108,6 +108,7 @@ def test_a_failing_batch_fails_its_own_requests_only_and_says_so(lookups: Lookup
         {"index": np.zeros((2, 2), np.int64)},
         {"index": np.zeros((1, 3), np.int64)},
         {"index": np.zeros((1, 2), np.float32)},
+        {"index": [[0, 0]]},
         {},
     ],
 )
@@ -120,6 +121,21 @@ def test_a_request_that_does_not_fit_is_refused_alone(lookups: Lookups, bad: dic
         assert all(future.result(WAIT_S) for future in good)
         with pytest.raises(InferenceError, match="one of left, right"):
             runtime.submit("middle", lookups.feeds())
+
+
+def test_times_that_are_none_are_refused_and_harm_no_order(lookups: Lookups) -> None:
+    nan = math.nan
+    with ServiceRuntime(lookups.problem, lookups.plan(4, LONG_US), lookups.files, EVERYONE) as runtime:
+        waiting = [runtime.submit("left", lookups.feeds(), deadline_us=deadline_us) for deadline_us in (2e7, 1e7)]
+        for times in ({"deadline_us": nan}, {"arrival_us": nan}, {"arrival_us": math.inf}):
+            with pytest.raises(InferenceError, match="expected a finite arrival and a deadline"):
+                runtime.submit("left", lookups.feeds(), **times).result(0)
+        with pytest.raises(TypeError):
+            runtime.submit("left", lookups.feeds(), priority=nan)  # type: ignore[arg-type]
+        waiting.append(runtime.submit("left", lookups.feeds(), priority=-2))
+        assert runtime.close(WAIT_S)
+        assert all(future.exception() is None for future in waiting)
+    assert [r.refused for r in runtime.records].count(True) == 3
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_at_once(lookups: Lookups) -> None:
@@ -150,6 +166,9 @@ def test_closing_serves_what_was_accepted_without_waiting_for_company(lookups: L
         late.result(0)
     assert runtime.close()
     assert not any(t.name.startswith("edgeplan") and t.is_alive() for t in runtime._executor._workers)
+    with pytest.raises(InferenceError, match="a closed one"):
+        runtime.apply(lookups.plan())
+    assert not runtime._sessions._pool._open, "sessions were left open"
 
 
 def test_plans_are_exchanged_under_load_with_no_request_lost(lookups: Lookups) -> None:

@@ -76,6 +76,7 @@ def serve(
             departure = flying[start.request]
             stage = departure.flight.instance.stages[start.step]
             took = real_us(departure, start.step) if real_us else stage.service_us[departure.batch.size - 1]
+            departure.flight.began_us = now
             if start.step == 0:
                 outcome.begin_us.update(dict.fromkeys(departure.batch.requests, now))
             heapq.heappush(running, (now + took, start.request, start.step))
