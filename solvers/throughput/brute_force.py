@@ -1,4 +1,4 @@
-"""Every structure there is, at its best rates: the oracle for small problems."""
+"""Every structure and deal there is, at its best rates: the oracle for small problems."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BruteForce:
         for structure in structures(offer):
             if stop():
                 return solution_of(self.name, offer, best)
-            best = rates.best(structure, np.inf if best is None else best.objective) or best
+            best = rates.best_dealt(structure, np.inf if best is None else best.objective)[0] or best
         if best is not None:
             return solution_of(self.name, offer, best, best.objective)
         from .clashes import find_clashes, infeasible

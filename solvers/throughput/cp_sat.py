@@ -23,6 +23,10 @@ from .search import local_search
 from .solution import ThroughputSolution
 from .structure import Structure, fits
 
+_DEALS = 300
+"""Ways to deal a structure's instances to lanes that are tried. Where there are more, what the structure could do at
+best stays in the bound."""
+
 _SEARCH_SHARE = 0.4
 """Of the time goes to local search, at most."""
 
@@ -70,26 +74,30 @@ def searched(
     model = StructureModel(offer, bound, kept)
     if best is not None:
         model.demand(_target(best.objective))
+    left = np.inf  # what structures could do at best of which not every deal was tried
     while not stop():
         solver, status = run_cp_sat(model, stop, seed)
         if status == "INFEASIBLE":
-            return best, bound if best is None else max(bound, _target(best.objective)), True
+            proven = left if best is None else min(max(bound, _target(best.objective)), left)
+            return best, proven, left == np.inf
         if status == "UNKNOWN":
             break
         bound = max(bound, model.objective_bound(solver.best_objective_bound))
         if status != "OPTIMAL":
             # Stopped with a proposal: still worth a look.
-            best = _with_windows(offer, rates, model.structure(solver), best)
+            best, _ = _with_windows(offer, rates, model.structure(solver), best)
             break
         proposed = model.structure(solver)
-        better = _with_windows(offer, rates, proposed, best)
+        better, complete = _with_windows(offer, rates, proposed, best)
+        if not complete:
+            left = min(left, bound)
         if better is not best and better is not None:
             best = better
-            if any_plan or _close(best.objective, bound):
-                return best, bound, True
+            if any_plan or _close(best.objective, min(bound, left)):
+                return best, min(bound, left), True
             model.demand(_target(best.objective))
         model.exclude(proposed)
-    return best, bound if best is None else min(bound, best.objective), False
+    return best, min(bound, left, np.inf if best is None else best.objective), False
 
 
 def _never_in_time(offer: Offer, kept: frozenset[ServiceLimit] | None) -> bool:
@@ -111,13 +119,15 @@ def _close(objective: float, bound: float) -> bool:
     return objective - bound <= RESOLUTION * abs(objective)
 
 
-def _with_windows(offer: Offer, rates: Rates, structure: Structure, best: Scored | None) -> Scored | None:
-    """The better of the best known and of this structure with any windows."""
+def _with_windows(offer: Offer, rates: Rates, structure: Structure, best: Scored | None) -> tuple[Scored | None, bool]:
+    """The better of the best known and of this structure with any windows; and whether every deal was tried."""
     choices = []
     for options, n in zip(offer.batchings, structure.batching, strict=True):
         choices.append([k for k, option in enumerate(options) if option.max_batch == options[n].max_batch])
+    complete = True
     for batching in product(*choices):
         made = Structure(batching, structure.instances, structure.lanes)
         if fits(offer, made):
-            best = rates.best(made, np.inf if best is None else best.objective) or best
-    return best
+            better, all_tried = rates.best_dealt(made, np.inf if best is None else best.objective, _DEALS)
+            best, complete = better or best, complete and all_tried
+    return best, complete

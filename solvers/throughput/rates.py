@@ -6,6 +6,7 @@ The spread is that of a linear program (`spread`). Then the evaluator is asked h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,10 @@ from ...formulation.throughput.evaluate import evaluate_layout
 from ...formulation.throughput.layout import Layout
 from ...formulation.throughput.memory import memory_bytes
 from ...formulation.throughput.objective import cost_of
+from .deals import deals, dealt_evenly
 from .offer import Offer
 from .spread import largest_factor, least_busy, most_throughput
-from .structure import Structure, layout, plan_of
+from .structure import Deal, Structure, layout, plan_of
 
 _STEP = 0.85
 """From the rates that core time alone allows downwards, until the other limits hold."""
@@ -83,10 +85,13 @@ class Rates:
         )
         self.scored = 0
 
-    def best(self, structure: Structure, better_than: float = np.inf) -> Scored | None:
-        """Score at the best rates; None where none keep the limits, or reach an objective below `better_than`."""
+    def best(self, structure: Structure, better_than: float = np.inf, deal: Deal | None = None) -> Scored | None:
+        """Score at the best rates; None where none keep the limits, or reach an objective below `better_than`.
+
+        Instances are dealt evenly where no `deal` is given.
+        """
         problem, offer = self._problem, self._offer
-        made = layout(offer, structure)
+        made = layout(offer, structure, dealt_evenly(offer, structure) if deal is None else deal)
         used = memory_bytes(problem, offer.costs, made)
         if any(used[m] > problem.memory_limit[m] for m in self._memory_kept):
             return None
@@ -106,6 +111,17 @@ class Rates:
                 break
             most_hz = np.minimum(most_hz, less)
         return best
+
+    def best_dealt(
+        self, structure: Structure, better_than: float = np.inf, most: int | None = None
+    ) -> tuple[Scored | None, bool]:
+        """Score at the best rates and the best deal; and whether every deal was tried, which are at most `most`."""
+        best, known = None, deals(self._offer, structure)
+        for deal in islice(known, most):
+            scored = self.best(structure, better_than, deal)
+            if scored is not None:
+                best, better_than = scored, scored.objective
+        return best, next(known, None) is None
 
     def _asked_less(
         self, made: Layout, share: NDArray[np.float64], direction: NDArray[np.float64], most: float

@@ -23,6 +23,9 @@ _NOTHING = 1e-4
 _ALL_BATCHES = 4
 """Up to so many models, starts have every mix of batches of one and the largest."""
 
+_DEALS = 50
+"""Ways to deal the instances of the best structure to lanes that are tried, at most."""
+
 
 def starts(offer: Offer) -> Iterator[Structure]:
     """Everything everywhere: one kind of lane a processor, all models on all lanes, batches of one or the largest."""
@@ -101,6 +104,7 @@ def local_search(offer: Offer, rates: Rates, stop: Stop, seed: int, good_enough:
         scored = climb.scored(place)
         if scored is not None:
             best = min(best, climb.top(scored), key=lambda scored: scored.objective)
+    best = rates.best_dealt(best.structure, best.objective, _DEALS)[0] or best
     return _simplest(offer, rates, best)
 
 

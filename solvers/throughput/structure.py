@@ -1,4 +1,4 @@
-"""Structures: everything of a service plan but its rates, and how instances are dealt to lanes."""
+"""Structures: everything of a service plan but its rates and how instances are dealt to lanes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .offer import Offer
 
 @dataclass(frozen=True)
 class Structure:
-    """A choice of everything but rates.
+    """A choice of everything but rates and lanes of instances.
 
     Attributes
     ----------
@@ -67,8 +67,12 @@ def trimmed(offer: Offer, structure: Structure) -> Structure:
     return Structure(structure.batching, structure.instances, lanes)
 
 
-def layout(offer: Offer, structure: Structure) -> Layout:
-    """Lanes on cores, and instances dealt to them: each takes the next lanes of its kind, round and round."""
+Deal = tuple[tuple[tuple[int, ...], ...], ...]
+"""By column of a structure and stage: lanes, counted within their kind, that the instances take in turn."""
+
+
+def layout(offer: Offer, structure: Structure, deal: Deal) -> Layout:
+    """Lanes on cores, and instances on lanes."""
     problem = offer.problem
     free = {p.name: list(p.cores) for p in problem.platform.processors}
     lanes: list[Lane] = []
@@ -78,15 +82,12 @@ def layout(offer: Offer, structure: Structure) -> Layout:
         for _ in range(count):
             cores, free[kind.processor] = free[kind.processor][: kind.threads], free[kind.processor][kind.threads :]
             lanes.append(Lane(kind.processor, kind.threads, tuple(cores)))
-    pointer = [0] * len(offer.kinds)
     instances = []
-    for c, count in structure.instances:
+    for (c, count), dealt in zip(structure.instances, deal, strict=True):
         column = offer.columns[c]
         for j in range(count):
-            mine = tuple(first[k] + (pointer[k] + j) % structure.lanes[k] for k in column.kinds)
+            mine = tuple(first[k] + own[j % len(own)] for k, own in zip(column.kinds, dealt, strict=True))
             instances.append(Placed(column.model, column.stages, mine))
-        for k in column.kinds:
-            pointer[k] += min(count, structure.lanes[k])
     chosen = [offer.batchings[i][n] for i, n in enumerate(structure.batching)]
     return Layout.of(lanes, instances, [b.max_batch for b in chosen], [b.window_us for b in chosen])
 

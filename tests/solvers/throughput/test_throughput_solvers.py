@@ -8,6 +8,7 @@ from edgeplan.solvers import available_methods, solve
 from edgeplan.solvers.claims import SolverBugError
 from edgeplan.solvers.throughput.bounds import core_time_bound
 from edgeplan.solvers.throughput.brute_force import structures
+from edgeplan.solvers.throughput.deals import dealt_evenly
 from edgeplan.solvers.throughput.limiting import relaxed_limits
 from edgeplan.solvers.throughput.moves import neighbours
 from edgeplan.solvers.throughput.offer import Offer
@@ -217,7 +218,7 @@ def test_every_structure_and_every_neighbour_can_run() -> None:
     assert all(fits(small_offer, structure) for structure in everything)
     place = next(iter(structures(offer)))
     for _ in range(25):
-        layout(offer, place)
+        layout(offer, place, dealt_evenly(offer, place))
         scored = rates.best(place)
         if scored is not None:
             assert evaluate_service(problem, scored.plan(offer)).value == pytest.approx(scored.evaluation.value)
