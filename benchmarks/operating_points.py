@@ -29,7 +29,7 @@ from edgeplan.formulation.operating_points import (
     evaluate_points,
     simulate_policy,
 )
-from edgeplan.runtime_bridge.operating_points import JointPolicy, JointSettings
+from edgeplan.runtime_bridge.operating_points import JointCopies, JointPolicy, JointSettings
 from edgeplan.solvers import solve
 from edgeplan.solvers.operating_points import Dispatch, FixedPoints, ParetoRule
 from edgeplan.solvers.operating_points.testing import random_points
@@ -119,6 +119,7 @@ def world(names: Sequence[str], load: float, seconds: float, *, pressure: bool) 
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "joint, response": lambda: JointPolicy(PROCESSORS, JointSettings(reload_bytes_per_us=STORAGE_BYTES_PER_US)),
+    "joint, copies": lambda: JointCopies(PROCESSORS, JointSettings(reload_bytes_per_us=STORAGE_BYTES_PER_US)),
     "joint, misses": lambda: JointPolicy(
         PROCESSORS, JointSettings(reload_bytes_per_us=STORAGE_BYTES_PER_US, objective="misses")
     ),

@@ -22,6 +22,7 @@ from .commands.profile import profile
 from .commands.report import report
 from .commands.run import run
 from .commands.schema import schema
+from .commands.serve import serve
 from .commands.simulate import simulate
 from .commands.solve import solve
 from .exits import ExitCode
@@ -67,7 +68,7 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, capacity, check, run, explain, report, solve, simulate, schema):
+for _command in (demo, profile, pareto, plan, capacity, check, run, serve, explain, report, solve, simulate, schema):
     app.command()(_command)
 app.command("co-run")(co_run)
 app.command("import")(import_file)

@@ -21,22 +21,36 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..formulation import Dispatcher, InferenceError, PlatformError, Start, Step, capped
+from ..formulation import AdmissionError, Dispatcher, InferenceError, PlatformError, Start, Step, capped
+from .admission import Demand, late_by_admitting
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord, refuse_no_time
 
 Outputs = dict[str, np.ndarray]
+Work = Sequence[tuple[float, float]]
+"""Of each step its core time, and the least time that it takes, in microseconds."""
 
 
 class _Request:
-    __slots__ = ("future", "record", "runnable", "tensors")
+    __slots__ = ("future", "record", "runnable", "running", "tensors", "work")
 
-    def __init__(self, runnable: Runnable, tensors: Outputs, record: RequestRecord) -> None:
+    def __init__(self, runnable: Runnable, tensors: Outputs, record: RequestRecord, work: Work | None) -> None:
         self.runnable = runnable
         self.tensors = tensors
         self.record = record
+        self.work = work
+        self.running: dict[int, float] = {}  # by step, when it should end
         self.future: Future[Outputs] = Future()
+
+    def demand(self, work: Work) -> Demand:
+        """What has not begun of it."""
+        begun = {segment.segment for segment in self.record.segments} | self.running.keys()
+        left = [both for k, both in enumerate(work) if k not in begun]
+        ready_us = max(self.running.values(), default=0.0)
+        return Demand(
+            self.record.deadline_us, sum(core for core, _ in left), sum(latency for _, latency in left), ready_us
+        )
 
 
 class Executor:
@@ -73,6 +87,7 @@ class Executor:
         self._ids = itertools.count()
         self._requests: dict[int, _Request] = {}
         self._inboxes: dict[int, SimpleQueue[Start | None]] = {core: SimpleQueue() for core in self.cores}
+        self._free_us = dict.fromkeys(self.cores, 0.0)  # when what runs there should end
         self._closed = False
         self._held_to = threading.local()
         self._workers = [
@@ -91,6 +106,7 @@ class Executor:
         arrival_us: float | None = None,
         deadline_us: float = float("inf"),
         plan_version: int = -1,
+        work: Work | None = None,
     ) -> Future[Outputs]:
         """Queue a request.
 
@@ -104,27 +120,34 @@ class Executor:
         deadline_us : float
             Relative to the arrival.
         plan_version : int
+        work : sequence of (float, float), optional
+            What each step is predicted to take. With it, the request is refused where it cannot be in time, or would
+            make one late that was taken with it before.
 
         Returns
         -------
         Future
-            Its result is the outputs by name. It fails with `InferenceError` where the request does not fit the model,
-            is refused because too many are in flight or the executor is closed, or where a segment fails.
+            Its result is the outputs by name. It fails with `InferenceError` where the request does not fit the model
+            or a segment fails, and with `AdmissionError` where it is refused: too many are in flight, the executor is
+            closed, or a deadline cannot be kept.
         """
         arrived = now_us() if arrival_us is None else arrival_us
         record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us)
-        request = _Request(runnable, dict(feeds), record)
+        request = _Request(runnable, dict(feeds), record, work)
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             runnable.check(feeds)
             refuse_no_time(record)
             with self._lock:
                 self._refuse_if_full(model)
+                if work is not None:
+                    self._refuse_if_late(request, work)
                 record.request = next(self._ids)
                 self._requests[record.request] = request
                 self._dispatcher.release(record.request, record.deadline_us, runnable.steps)
-                starts = self._dispatcher.starts(now_us())
+                starts = self._starts()
         except InferenceError as error:
+            record.refused = isinstance(error, AdmissionError)
             self._end(request, error)
             return request.future
         for start in starts:
@@ -133,12 +156,32 @@ class Executor:
 
     def _refuse_if_full(self, model: str) -> None:
         if self._closed or len(self._requests) >= self._max_in_flight:
-            raise InferenceError(
+            raise AdmissionError(
                 f"request for model {model!r}",
                 expected=f"fewer than {self._max_in_flight} requests in flight and an open executor",
                 got="a closed executor" if self._closed else f"{len(self._requests)} in flight",
                 remedy="Ask less often, or plan for this load.",
             )
+
+    def _refuse_if_late(self, request: _Request, work: Work) -> None:
+        taken = [other.demand(other.work) for other in self._requests.values() if other.work is not None]
+        now, due_us = now_us(), request.record.deadline_us
+        free_us = [max(now, self._free_us[core]) for core in self.cores]
+        late = late_by_admitting(request.demand(work), taken, free_us)
+        if late is None:
+            return
+        expected = f"a finish within its deadline, {(due_us - now) / 1e3:.1f} ms from now"
+        got = f"a predicted finish {(late.finish_us - now) / 1e3:.1f} ms from now"
+        if late.others:
+            expected, got = "all requests taken before to end in time beside it", f"{late.others} that would be late"
+        raise AdmissionError(
+            f"request for model {request.record.model!r}",
+            expected=expected,
+            got=got,
+            remedy="Ask less often, allow more time, or plan for this load.",
+            predicted_us=late.finish_us,
+            deadline_us=due_us,
+        )
 
     @property
     def in_flight(self) -> int:
@@ -190,7 +233,9 @@ class Executor:
             request.record.error = f"segment {start.step}: {failure}"
         with self._lock:
             ended = self._dispatcher.finish(start.request, start.step, failed=failure is not None)
-            starts = self._dispatcher.starts(now_us())
+            self._free_us.update(dict.fromkeys(start.cores, 0.0))
+            request.running.pop(start.step, None)
+            starts = self._starts()
         mine = None
         for following in starts:
             if following.cores[0] == core:
@@ -200,6 +245,18 @@ class Executor:
         if ended:
             self._finish(start.request)
         return mine
+
+    def _starts(self) -> list[Start]:
+        """What starts now; and when it should end, for those that want to be admitted."""
+        now = now_us()
+        starts = self._dispatcher.starts(now)
+        for start in starts:
+            request = self._requests[start.request]
+            if request.work is not None:
+                end_us = now + request.work[start.step][1]
+                request.running[start.step] = end_us
+                self._free_us.update(dict.fromkeys(start.cores, end_us))
+        return starts
 
     def _hold(self, step: Step, start: Start) -> None:
         """Hold this thread to the cores that a segment may use; nothing to do where it already is."""

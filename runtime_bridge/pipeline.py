@@ -54,6 +54,11 @@ class Pipeline:
         return steps_of(self.segments, self.order)
 
     @cached_property
+    def work(self) -> tuple[tuple[float, float], ...]:
+        """Of each segment its core time, and the least time that it takes, in microseconds."""
+        return tuple((s.core_us, min((s.latency_us, *s.gang_us))) for s in self.segments)
+
+    @cached_property
     def _drops(self) -> tuple[tuple[str, ...], ...]:
         """For each segment the tensors that nobody needs after it."""
         last_reader = {name: k for k, (session, *_) in enumerate(self.sessions) for name in session.input_names}

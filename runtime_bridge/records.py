@@ -55,6 +55,8 @@ class RequestRecord:
     segments : list of SegmentRecord
     error : str
         Empty unless it failed or was refused.
+    refused : bool
+        Whether it was not taken at all.
     """
 
     request: int
@@ -65,6 +67,7 @@ class RequestRecord:
     finish_us: float = float("nan")
     segments: list[SegmentRecord] = field(default_factory=list)
     error: str = ""
+    refused: bool = False
 
     @property
     def response_us(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,11 @@ class LiveRuntime:
         ONNX file of each model.
     max_in_flight : int
         Requests accepted and not finished; more are refused at once.
+    admission : bool
+        Whether a request is refused that cannot be in time, or would make one late that was taken before.
+    on_record : callable, optional
+        Takes the record of every request as it ends, on the thread that ends it; must be quick. Without it, they are
+        kept in `records`.
 
     Raises
     ------
@@ -62,8 +67,19 @@ class LiveRuntime:
         A backend does not load.
     """
 
-    def __init__(self, problem: Problem, plan: Plan, files: Mapping[str, Path], max_in_flight: int = 256) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        plan: Plan,
+        files: Mapping[str, Path],
+        max_in_flight: int = 256,
+        *,
+        admission: bool = False,
+        on_record: Callable[[RequestRecord], None] | None = None,
+    ) -> None:
         self.problem = problem
+        self._admission = admission
+        self._on_record = on_record
         self.files = files
         self.observer = Observer()
         self.records: list[RequestRecord] = []
@@ -105,7 +121,11 @@ class LiveRuntime:
         return self._executor.in_flight
 
     def submit(
-        self, model: str, feeds: Mapping[str, np.ndarray], arrival_us: float | None = None
+        self,
+        model: str,
+        feeds: Mapping[str, np.ndarray],
+        arrival_us: float | None = None,
+        deadline_us: float | None = None,
     ) -> Future[dict[str, np.ndarray]]:
         """Ask a model.
 
@@ -116,11 +136,13 @@ class LiveRuntime:
             Every input of the model by name.
         arrival_us : float, optional
             When the request was due, on the monotonic clock in microseconds; now where left out.
+        deadline_us : float, optional
+            Relative to the arrival; that of the model's stream where left out.
 
         Returns
         -------
         Future
-            Of the outputs by name; fails with `InferenceError`.
+            Of the outputs by name; fails with `InferenceError`, and with `AdmissionError` where it is refused.
 
         Raises
         ------
@@ -146,8 +168,9 @@ class LiveRuntime:
             pipeline,
             feeds,
             arrival_us=arrived,
-            deadline_us=generation.deadline_us[model],
+            deadline_us=generation.deadline_us[model] if deadline_us is None else deadline_us,
             plan_version=generation.version,
+            work=pipeline.work if self._admission else None,
         )
 
     def swap(self, problem: Problem, plan: Plan) -> float:
@@ -240,7 +263,7 @@ class LiveRuntime:
         return _Generation(version, plan, evaluation, pipelines, deadlines)
 
     def _finished(self, record: RequestRecord) -> None:
-        self.records.append(record)
+        (self._on_record or self.records.append)(record)
         generation = self._history[record.plan_version]
         if not record.error:
             self.observer.finished(record, generation.predicted(record.model))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +11,7 @@ from ...formulation import Plan
 from ..exits import ExitCode
 from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord, mean_absolute_percentage_error
+from ..signals import stop_on_signals
 from ..summaries import comparison_table, decisions_table, prediction_lines
 from .options import ProfileOption, ScenarioArgument, SeedOption, output_option
 
@@ -41,7 +38,7 @@ def run(
     output = current_output(context)
     case = load(scenario, profile)
     plan = Plan.load(plan_path)
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         report = serve(case, plan, duration_s, seed=seed, adapt=adapt, stop=stop)
     record = record_of_run(report, case.problem, case.scenario.name, seed)
     if output_path is not None:
@@ -93,15 +90,3 @@ def record_data(record: RunRecord) -> dict[str, object]:
         "prediction_error_outside_fit": mean_absolute_percentage_error([p for p in record.predictions if p.held_out]),
         "notes": record.notes,
     }
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event while the block runs."""
-    stop = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import Allocation, Plan, Scenario
+from ...formulation import Allocation, ContentionModel, Plan, Scenario
 from ...formulation.tenancy import TenancyScenario
+from ...formulation.throughput import ServicePlan
 from ..output import Format, FormatOption
 from ..run_record import RunRecord
 
@@ -23,6 +24,8 @@ class Document(StrEnum):
     RUN = "run"
     TENANCY_SCENARIO = "tenancy-scenario"
     ALLOCATION = "allocation"
+    CONTENTION = "contention"
+    SERVICE_PLAN = "service-plan"
 
 
 def schema(
@@ -39,6 +42,8 @@ def schema(
         Document.RUN: RunRecord,
         Document.TENANCY_SCENARIO: TenancyScenario,
         Document.ALLOCATION: Allocation,
+        Document.CONTENTION: ContentionModel,
+        Document.SERVICE_PLAN: ServicePlan,
     }
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -3,6 +3,7 @@
 from .beliefs import Beliefs as Beliefs
 from .controller import Exchange as Exchange
 from .controller import PointsController as PointsController
+from .copies import JointCopies as JointCopies
 from .decisions import DecisionJournal as DecisionJournal
 from .decisions import PointsDecision as PointsDecision
 from .feedback import LatencyTest as LatencyTest

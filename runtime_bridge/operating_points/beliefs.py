@@ -112,6 +112,16 @@ class Beliefs:
                 self.slowdown[processor], changed = 1.0, True
         return changed
 
+    def stretch(self, processor: str, cores: int) -> float:
+        """How much longer than alone requests of a width take on a processor as it is believed to be."""
+        known = next(p for p in self._processors if p.name == processor)
+        seen = replace(known, background_cores=self.foreign[processor], slowdown=self.slowdown[processor])
+        return seen.stretch(cores)
+
+    def n_cores(self, processor: str) -> int:
+        """Cores of a processor."""
+        return next(p.cores for p in self._processors if p.name == processor)
+
     def memory_limits(self, sight: Sight, choice: Mapping[str, int]) -> dict[str, float]:
         """Bytes for all models: what is available and what they hold. Less is believed at once, more once it lasted."""
         held: dict[str, float] = {}

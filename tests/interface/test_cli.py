@@ -12,6 +12,7 @@ import pytest
 import yaml
 from edgeplan.formulation import Plan
 from edgeplan.interface.cli import app
+from edgeplan.interface.commands.schema import Document
 from edgeplan.interface.exits import ExitCode
 from typer.testing import CliRunner
 
@@ -144,6 +145,14 @@ def test_schemas_accept_real_files_and_refuse_unknown_keys(files: "Files", docum
     jsonschema.validate(data, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**data, "colour": "red"}, schema)
+
+
+@pytest.mark.parametrize("document", list(Document))
+def test_every_document_has_a_schema(document: Document) -> None:
+    schema = answer("schema", document.value)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["type"] == "object"
+    assert schema["additionalProperties"] is False
 
 
 def test_the_demo_scenario_fits_the_schema() -> None:

@@ -51,7 +51,7 @@ from edgeplan.runtime_bridge import (
     run_scenario,
 )
 
-from .conftest import CORES, GANG, ORT, Toys
+from ..conftest import CORES, GANG, ORT, Toys
 
 WAIT_S = 20
 

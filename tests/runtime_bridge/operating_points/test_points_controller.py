@@ -10,7 +10,7 @@ from edgeplan.formulation.operating_points import ModelPoints, OperatingPoint, P
 from edgeplan.runtime_bridge import LiveRuntime, Observation
 from edgeplan.runtime_bridge.operating_points import JointSettings, MemAvailable, PointsController, PressureStall
 
-from ..conftest import ORT, Toys
+from ...conftest import ORT, Toys
 
 MIB = 2**20
 SETTINGS = JointSettings(persistence=1, rest_us=0.0, reload_bytes_per_us=1e6)

@@ -1,0 +1,84 @@
+"""``edgeplan serve``: a scenario's models behind the Open Inference Protocol, served by a plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...formulation import Plan, UnsupportedError, refuse_stale
+from ..exits import ExitCode
+from ..output import current_output
+from ..signals import stop_on_signals
+from .options import ProfileOption, ScenarioArgument, SeedOption
+
+TOKEN_VARIABLE = "EDGEPLAN_TOKEN"
+
+
+def serve(
+    context: typer.Context,
+    scenario: ScenarioArgument,
+    plan_path: Annotated[
+        Path | None, typer.Option("--plan", help="Plan file (JSON); left out, one is made first.")
+    ] = None,
+    profile: ProfileOption = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    adapt: Annotated[bool, typer.Option("--adapt/--no-adapt", help="Re-plan when the load changes.")] = True,
+    admission: Annotated[
+        bool, typer.Option("--admission/--no-admission", help="Refuse requests that cannot be in time.")
+    ] = True,
+    max_in_flight: Annotated[int, typer.Option("--max-in-flight", min=1, help="Requests taken and not ended.")] = 256,
+    max_request_mib: Annotated[float, typer.Option("--max-request-mib", min=0.001, help="Longest body.")] = 64.0,
+    time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.1, help="For a plan that is made first.")] = 10.0,
+    seed: SeedOption = 0,
+) -> None:
+    """Serve a scenario's models over HTTP until SIGINT or SIGTERM; requests in flight are answered.
+
+    A bearer token, where one is wanted, comes from the environment variable EDGEPLAN_TOKEN.
+    """
+    try:
+        from ..serving.app import AppSettings, create_app
+        from ..serving.server import Server
+    except ModuleNotFoundError as error:
+        raise UnsupportedError(
+            "edgeplan serve",
+            expected="fastapi, uvicorn and prometheus-client",
+            got=f"no {error.name}",
+            remedy="Install them with `pip install 'edgeplan[serve]'`.",
+        ) from error
+    from ...runtime_bridge import prepare_plan
+    from ..facade import load
+    from ..facade import plan as make_plan
+    from ..serving.engine import Engine, EngineSettings
+
+    output = current_output(context)
+    case = load(scenario, profile).here()
+    if plan_path is not None:
+        plan = Plan.load(plan_path)
+    else:
+        solution = make_plan(case, time_limit_s=time_limit_s, seed=seed)
+        if solution.plan is None:
+            output.result(
+                {"status": solution.status, "clashes": [clash.sentence for clash in solution.clashes]},
+                *(clash.sentence for clash in solution.clashes),
+            )
+            raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
+        plan = solution.plan
+    refuse_stale(case.problem, plan)
+    prepare_plan(case.problem, plan, case.files)
+    settings = EngineSettings(max_in_flight, admission, adapt, seed)
+    with Engine(case.problem, plan, case.files, settings) as engine:
+        app = create_app(
+            engine,
+            AppSettings(os.environ.get(TOKEN_VARIABLE) or None, round(max_request_mib * 2**20)),
+        )
+
+        def tell(bound: int) -> None:
+            output.note(f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work.")
+
+        # The server takes the signals, and when it has stopped sends them once more to who had them before.
+        with stop_on_signals():
+            Server(app, engine, host, port, on_listening=tell).run()

@@ -1,0 +1,117 @@
+"""The service over HTTP, on real sessions: the protocol, refusals, limits, the plan behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the server's packages are an extra")
+
+from edgeplan.formulation import Plan
+from edgeplan.interface.serving.app import AppSettings, create_app
+from edgeplan.interface.serving.engine import Engine, EngineSettings
+from fastapi.testclient import TestClient
+
+from ...conftest import Toys
+
+
+@pytest.fixture(scope="module")
+def engine(toys: Toys) -> Iterator[Engine]:
+    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(admission=False, adapt=False)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[TestClient]:
+    with TestClient(create_app(engine)) as client:
+        yield client
+
+
+def request_for(toys: Toys, seed: int = 0, **more: Any) -> dict[str, Any]:
+    image = toys.feeds(seed)["image"]
+    tensor = {"name": "image", "datatype": "FP32", "shape": list(image.shape), "data": image.ravel().tolist()}
+    return {"inputs": [tensor], **more}
+
+
+def test_answers_are_the_models(toys: Toys, client: TestClient) -> None:
+    for name in toys.files:
+        answer = client.post(f"/v2/models/{name}/infer", json=request_for(toys, 3, id="a")).json()
+        (expected,) = toys.unsplit(name, toys.feeds(3)).values()
+        (output,) = answer["outputs"]
+        assert (answer["id"], answer["model_name"], output["shape"]) == ("a", name, list(expected.shape))
+        got = np.array(output["data"], np.float32).reshape(expected.shape)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_metadata_health_and_statistics(toys: Toys, client: TestClient) -> None:
+    assert client.get("/v2/health/live").status_code == client.get("/v2/health/ready").status_code == 200
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "statistics"]
+    described = client.get("/v2/models/left/versions/1").json()
+    assert described["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [1, 8, 12, 12]}]
+    assert client.get("/v2/models/left/ready").json() == {"name": "left", "ready": True}
+
+    def successes() -> int:
+        (stats,) = client.get("/v2/models/left/stats").json()["model_stats"]
+        return stats["inference_stats"]["success"]["count"]
+
+    before = successes()
+    client.post("/v2/models/left/infer", json=request_for(toys))
+    assert successes() == before + 1
+    metrics = client.get("/metrics").text
+    assert f'edgeplan_requests_total{{model="left",outcome="in_time"}} {before + 1:.1f}' in metrics
+
+
+def test_refusals_have_a_status_and_a_reason(toys: Toys, engine: Engine, client: TestClient) -> None:
+    for path, status in (
+        ("/v2/models/nobody/infer", 404),
+        ("/v2/models/left/versions/2/infer", 404),
+        ("/v2/models/..%2f..%2fetc%2fpasswd/infer", 404),
+    ):
+        assert client.post(path, json=request_for(toys)).status_code == status
+    answer = client.post("/v2/models/left/infer", content=b"{")
+    assert answer.status_code == 400
+    assert "expected JSON" in answer.json()["error"]
+    assert client.post("/v2/models/left/infer", content=b"", headers={"Content-Encoding": "gzip"}).status_code == 415
+    small = TestClient(create_app(engine, AppSettings(max_request_bytes=100)))
+    assert small.post("/v2/models/left/infer", json=request_for(toys)).status_code == 413
+
+
+def test_a_token_is_asked_for_but_not_for_health(engine: Engine) -> None:
+    client = TestClient(create_app(engine, AppSettings(token="secret")))
+    assert client.get("/v2/health/ready").status_code == 200
+    for headers in ({}, {"Authorization": "Bearer other"}, {"Authorization": "secret"}):
+        assert client.get("/v2", headers=headers).status_code == 401
+    assert client.get("/v2", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_a_deadline_that_cannot_be_kept_is_refused_at_once(toys: Toys) -> None:
+    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(adapt=False)) as engine:
+        client = TestClient(create_app(engine))
+        answer = client.post("/v2/models/left/infer", json=request_for(toys, parameters={"timeout": 1}))
+        assert answer.status_code == 503
+        assert "Retry-After" in answer.headers
+        assert "within its deadline" in answer.json()["error"]
+        assert 'outcome="refused"} 1.0' in client.get("/metrics").text
+        assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 200
+
+
+def test_the_plan_is_shown(toys: Toys, engine: Engine, client: TestClient) -> None:
+    shown = client.get("/edgeplan/plan").json()
+    assert shown["version"] == 0
+    assert Plan.model_validate(shown["plan"]) == toys.halved()
+    assert client.get("/edgeplan/plans/0").json() == shown
+    assert client.get("/edgeplan/plans/1").status_code == 404
+    assert client.get("/edgeplan/decisions").json() == []
+    assert set(client.get("/edgeplan/prediction").json()["models"]) == set(toys.files)
+
+
+def test_a_closed_engine_is_not_ready(toys: Toys) -> None:
+    engine = Engine(toys.problem, toys.whole(), toys.files, EngineSettings(adapt=False))
+    client = TestClient(create_app(engine))
+    assert engine.close()
+    assert client.get("/v2/health/live").status_code == 200
+    assert client.get("/v2/health/ready").status_code == 503
+    assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 503

@@ -1,0 +1,77 @@
+"""Which requests are taken: in virtual time over the real dispatch rule, on more load than the cores can serve."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pytest
+from edgeplan.formulation import Dispatcher, Step
+from edgeplan.runtime_bridge.admission import Demand, late_by_admitting
+
+
+def test_a_request_waits_for_the_first_free_core() -> None:
+    taken = [Demand(100.0, 30.0, 30.0), Demand(200.0, 40.0, 20.0)]
+    assert late_by_admitting(Demand(150.0, 10.0, 10.0), taken, [0.0, 0.0]) is None
+    late = late_by_admitting(Demand(24.0, 10.0, 10.0), [Demand(20.0, 15.0, 15.0)], [0.0, 18.0])
+    assert late is not None
+    assert (late.finish_us, late.others) == (25.0, 0)
+
+
+def test_a_request_that_makes_others_late_is_not_taken() -> None:
+    late = late_by_admitting(Demand(50.0, 40.0, 40.0), [Demand(60.0, 30.0, 30.0)], [0.0])
+    assert late is not None
+    assert (late.finish_us, late.others) == (40.0, 1)
+
+
+def test_what_is_late_anyway_is_in_nobodys_way() -> None:
+    assert late_by_admitting(Demand(50.0, 40.0, 40.0), [Demand(20.0, 30.0, 30.0)], [0.0]) is None
+
+
+@pytest.mark.parametrize("load", [0.7, 1.5, 3.0])
+@pytest.mark.parametrize("pieces", [1, 6])
+def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, pieces: int) -> None:
+    rng = np.random.default_rng(4)
+    cores, service_us, factor = (0, 1), {"short": 7.0, "long": 75.0}, 5.0
+    work = {"short": (7.0,), "long": (75.0 / pieces,) * pieces}
+    gaps = {name: us * 2 / (load * len(cores)) for name, us in service_us.items()}
+    asks = sorted(
+        (float(t), name) for name, gap in gaps.items() for t in np.cumsum(rng.exponential(gap, round(8000 / gap)))
+    )
+    dispatcher, running, taken = Dispatcher(cores), [], {}
+    accepted, late, refused, useful_us = 0, 0, 0, 0.0
+    done: dict[int, int] = {}
+    position, now = 0, 0.0
+    while position < len(asks) or running:
+        now = min(asks[position][0] if position < len(asks) else np.inf, running[0][0] if running else np.inf)
+        while running and running[0][0] <= now:
+            _, number, step = heapq.heappop(running)
+            done[number] += 1
+            if dispatcher.finish(number, step):
+                due_us, name = taken.pop(number)
+                late += now > due_us
+                useful_us += service_us[name] * (now <= due_us)
+        while position < len(asks) and asks[position][0] <= now:
+            name = asks[position][1]
+            due_us = now + factor * service_us[name]
+            left = {n: sum(work[m][done[n] :]) for n, (_, m) in taken.items()}
+            ends = {number: end for end, number, _ in running}
+            for number in ends:
+                left[number] -= work[taken[number][1]][done[number]]
+            demands = [Demand(due, left[n], left[n], ends.get(n, 0.0)) for n, (due, _) in taken.items()]
+            free_us = sorted(ends.values()) + [now] * (len(cores) - len(ends))
+            if late_by_admitting(Demand(due_us, service_us[name], service_us[name]), demands, free_us) is None:
+                taken[position], done[position], accepted = (due_us, name), 0, accepted + 1
+                steps = [
+                    Step(1, cores, (k - 1,) if k else (), least_us=sum(work[name][k:])) for k in range(len(work[name]))
+                ]
+                dispatcher.release(position, due_us, steps)
+            else:
+                refused += 1
+            position += 1
+        for start in dispatcher.starts(now):
+            heapq.heappush(running, (now + work[taken[start.request][1]][start.step], start.request, start.step))
+    assert late < 0.1 * accepted
+    offered_us = sum(service_us[name] for _, name in asks)
+    assert useful_us > 0.8 * min(offered_us, now * len(cores))
+    assert refused < 0.1 * len(asks) if load < 1 else refused > 0.2 * len(asks)
