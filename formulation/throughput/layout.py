@@ -115,7 +115,7 @@ def layout_of(problem: ThroughputProblem, plan: ServicePlan) -> tuple[Layout, tu
     ------
     PlanError
         Models, layers, cores or batch sizes that the problem does not have; cores that instances share in part; two
-        instances of a model on the same cores.
+        instances of a model on the same cores, or more instances than are allowed.
     """
     _check_models(problem, plan)
     lanes: dict[tuple[str, tuple[int, ...]], int] = {}
@@ -153,6 +153,16 @@ def _check_models(problem: ThroughputProblem, plan: ServicePlan) -> None:
         raise PlanError(
             "service plan", expected=f"models {capped(names)}, each once", got=capped(served), remedy="Plan again."
         )
+    for service in plan.services:
+        count = len(service.instances)
+        most = problem.service.max_instances.get(service.model, count)
+        if count > most:
+            raise PlanError(
+                f"instances of model {service.model!r}",
+                expected=f"at most {most}",
+                got=f"{count}",
+                remedy="Plan again, or raise `service.max_instances`.",
+            )
 
 
 def _check_cover(problem: ThroughputProblem, i: int, stages: tuple[Stage, ...]) -> None:

@@ -13,7 +13,7 @@ from ...formulation.throughput import ServicePlan, ThroughputProblem, evaluate_s
 from ..registry import Solver, solve
 from .solution import ThroughputSolution
 
-LimitKind = Literal["cores", "memory", "response", "rate", "batch"]
+LimitKind = Literal["cores", "memory", "response", "rate", "instances", "sizes", "batch"]
 BINDING = 0.01
 """A limit binds where relaxing it is worth more than this share."""
 
@@ -24,7 +24,7 @@ class Relaxation:
 
     Attributes
     ----------
-    kind : {'cores', 'memory', 'response', 'rate', 'batch'}
+    kind : {'cores', 'memory', 'response', 'rate', 'instances', 'sizes', 'batch'}
     subject : str
         Name of the processor, memory or model.
     change : str
@@ -49,6 +49,8 @@ class Relaxation:
             "memory": f"memory {self.subject}",
             "response": f"response percentile of model {self.subject}",
             "rate": f"least rate of model {self.subject}",
+            "instances": f"most instances of model {self.subject}",
+            "sizes": f"batch sizes to choose from of model {self.subject}",
             "batch": f"fixed batch dimension of model {self.subject}",
         }[self.kind]
 
@@ -68,7 +70,8 @@ def relaxed_limits(
     """Relax each limit by itself, solve again, and say what that buys; the most first.
 
     What is found is feasible, so a gain is at least what is stated. Core time is relaxed to twice the cores, memory and
-    response to none at all, a fixed batch dimension to the batch sizes that the model's costs hold besides.
+    response to none at all, counts of instances and choices of batch sizes too, a fixed batch dimension to the batch
+    sizes that the model's costs hold besides.
 
     Parameters
     ----------
@@ -124,7 +127,12 @@ def _relaxations(problem: ThroughputProblem) -> list[_Job]:
             jobs.append(("response", name, "no deadline", lambda i=i: _no_deadline(problem, i)))
         if name in problem.service.min_rate_hz:
             jobs.append(("rate", name, "no least rate", lambda n=name: _without(problem, "min_rate_hz", n)))
+        if name in problem.service.max_instances:
+            jobs.append(("instances", name, "no limit", lambda n=name: _without(problem, "max_instances", n)))
         fixed = problem.service.fixed_batch.get(name)
+        wanted = problem.service.batches.get(name)
+        if fixed is None and wanted is not None and any(c.batch not in wanted for c in model.costs.configurations):
+            jobs.append(("sizes", name, "all in its costs", lambda n=name: _without(problem, "batches", n)))
         if fixed is not None:
             known = any(c.batch != fixed for c in model.costs.configurations)
             change = "other batch sizes" if known else f"its costs hold batches of {fixed} only"

@@ -142,6 +142,12 @@ def test_plans_that_cannot_run_are_refused(broken: ServicePlan, says: str) -> No
         evaluate_service(at_most_two_threads, broken)
 
 
+def test_no_more_instances_than_are_allowed() -> None:
+    assert evaluate_service(problem(max_instances={"a": 4}), POOL)
+    with pytest.raises(PlanError, match="at most 3"):
+        evaluate_service(problem(max_instances={"a": 3}), POOL)
+
+
 def test_cores_may_not_be_shared_in_part() -> None:
     overlapping = plan(service("a", 1, segment("cpu", 1, 0)), service("b", 1, segment("cpu", 1, 0, 1, 2, 3)))
     with pytest.raises(PlanError, match="the same cores, or on others"):

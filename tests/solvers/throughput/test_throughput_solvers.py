@@ -200,6 +200,20 @@ def test_a_better_plan_that_keeps_a_limit_does_not_make_it_bind() -> None:
     assert not kinds["memory"].binds
 
 
+@pytest.mark.parametrize(
+    ("service", "kind", "gain"),
+    [({"max_instances": {"m": 1}}, "instances", 3.0), ({"batches": {"m": (1,)}}, "sizes", 16 * 4200 / 7200 - 1)],
+)
+def test_what_the_scenario_itself_allows_may_be_what_limits(service: dict[str, object], kind: str, gain: float) -> None:
+    model = model_of("m", {("npu", 1, b): 4000.0 + 200.0 * b for b in ((1, 16) if kind == "sizes" else (1,))})
+    stream = Stream(model="m", arrival=Poisson(rate_hz=10))
+    settings = ServiceSettings.model_validate(service)
+    problem = ThroughputProblem((model,), platform_of({"npu": 4}), (stream,), service=settings)
+    relaxed = relaxed_limits(problem, solve(problem, time_limit_s=5), time_limit_s=5)
+    assert {r.kind: r.gain for r in relaxed if r.binds}[kind] == pytest.approx(gain, rel=0.05)
+    assert relaxed[0].kind in (kind, "cores")
+
+
 def test_a_fixed_batch_dimension_is_what_limits() -> None:
     model = model_of("m", {("gpu", 1, b): 4000.0 + 200.0 * b for b in (1, 16)})
     stream = Stream(model="m", arrival=Poisson(rate_hz=10))
