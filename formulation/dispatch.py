@@ -20,7 +20,7 @@ class Step:
     Attributes
     ----------
     threads : int
-        Cores it takes.
+        Cores it takes; with 0 it starts as soon as it may, whatever runs.
     cores : tuple of int
         Cores it may take.
     after : tuple of int
@@ -96,6 +96,7 @@ class Dispatcher:
         self._free: set[int] = set(cores)
         # By the cores they may take: where none of those is free, a queue of any length costs nothing to look at.
         self._ready: dict[tuple[int, ...], list[_Entry]] = {}
+        self._coreless: list[tuple[int, int]] = []
         self._requests: dict[int, _Request] = {}
         self._running: dict[tuple[int, int], tuple[int, ...]] = {}
 
@@ -129,6 +130,7 @@ class Dispatcher:
         if failed:
             for entries in self._ready.values():
                 entries[:] = [entry for entry in entries if entry[2] != request]
+            self._coreless = [step for step in self._coreless if step[0] != request]
             still_running = {other for r, other in self._running if r == request}
             state.done |= set(range(len(state.steps))) - still_running
             state.offered = set(range(len(state.steps)))
@@ -146,7 +148,9 @@ class Dispatcher:
         now_us : float
             On the clock of the deadlines; without it nothing counts as late.
         """
-        decided: list[Start] = []
+        decided = [Start(request, index, ()) for request, index in self._coreless]
+        self._running.update(dict.fromkeys(self._coreless, ()))
+        self._coreless.clear()
         reserved: set[int] = set()
         queues = [
             _Queue(cores, entries)
@@ -208,6 +212,9 @@ class Dispatcher:
         for index, step in enumerate(state.steps):
             if index not in state.offered and state.done.issuperset(step.after):
                 state.offered.add(index)
+                if not step.threads:
+                    self._coreless.append((request, index))
+                    continue
                 entries = self._ready.setdefault(step.cores, [])
                 bisect.insort(entries, (False, state.deadline_us - step.tail_us, request, index))
 

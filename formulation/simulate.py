@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrivals import arrival_times
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, Step
 from .errors import PlanError, capped
 from .evaluate import evaluate
 from .plan import Plan
 from .problem import Problem
-from .structure import steps_of
+from .structure import ScoredSegment, steps_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,57 @@ class SimulatedResponses:
     def percentile_us(self, share: float) -> float:
         """Response that `share` of the requests keep to, microseconds; NaN where there were none."""
         return float(np.quantile(self.response_us, share)) if len(self.response_us) else float("nan")
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Tensors on their way to another memory: from which segment to which; none for the request's own ends."""
+
+    source: int | None
+    target: int | None
+    took_us: float
+
+
+def _moves(problem: Problem, model: str, segments: Sequence[ScoredSegment]) -> list[_Move]:
+    """What `isolated_schedule` moves: a tensor moves to a memory once, and what one segment hands over together."""
+    platform = problem.platform
+    host = platform.processors[0].name
+    graph = next(m.graph for m in problem.models if m.name == model)
+    owner = {i: k for k, s in enumerate(segments) for i in range(s.planned.start, s.planned.stop)}
+    there: dict[tuple[int, str], tuple[int | None, float]] = {}
+    moves: list[_Move] = []
+
+    def deliver(tensors: Sequence[int], target: int | None, processor: str) -> None:
+        memory = platform.processor_by_name[processor].memory
+        sent: dict[int | None, list[int]] = {}
+        for tensor in tensors:
+            if (tensor, memory) not in there:
+                sent.setdefault(owner.get(int(graph.tensor_producer[tensor])), []).append(tensor)
+        for source, moved in sent.items():
+            origin = host if source is None else segments[source].planned.configuration.processor
+            took_us = platform.transfer_us(origin, processor, float(graph.tensor_bytes[moved].sum()))
+            there.update(((tensor, memory), (source, took_us)) for tensor in moved)
+        # One that another segment had moved is waited for as long.
+        waited = dict.fromkeys(there[tensor, memory] for tensor in tensors)
+        moves.extend(_Move(source, target, us) for source, us in waited if us > 0)
+
+    for k, segment in enumerate(segments):
+        planned = segment.planned
+        read = {graph.tensor_index[t] for i in range(planned.start, planned.stop) for t in graph.layers[i].inputs}
+        outside = sorted(t for t in read if not planned.start <= graph.tensor_producer[t] < planned.stop)
+        deliver(outside, k, planned.configuration.processor)
+    deliver([graph.tensor_index[t] for t in graph.outputs], None, host)
+    return moves
+
+
+def _with_moves(steps: Sequence[Step], moves: Sequence[_Move]) -> tuple[Step, ...]:
+    """Steps that wait for their tensors; each move is a step that takes no core."""
+    waits: list[tuple[int, ...]] = [step.after for step in steps]
+    for number, move in enumerate(moves, start=len(steps)):
+        if move.target is not None:
+            waits[move.target] += (number,)
+    delays = (Step(0, (), () if move.source is None else (move.source,)) for move in moves)
+    return (*(replace(step, after=after) for step, after in zip(steps, waits, strict=True)), *delays)
 
 
 def simulate(
@@ -77,7 +128,11 @@ def simulate(
         arrival_times(stream.arrival, duration_us, np.random.default_rng([seed, k])) for k, stream in enumerate(streams)
     ]
     segments = [evaluation.models[stream.model].segments for stream in streams]
-    steps = [steps_of(of_model, plan.order, late_last) for of_model in segments]
+    moves = [_moves(problem, stream.model, of_model) for stream, of_model in zip(streams, segments, strict=True)]
+    steps = [
+        _with_moves(steps_of(of_model, plan.order, late_last), moved)
+        for of_model, moved in zip(segments, moves, strict=True)
+    ]
 
     order = sorted((time, k, i) for k, times in enumerate(arrivals) for i, time in enumerate(times))
     ends = [np.zeros(len(times)) for times in arrivals]
@@ -99,8 +154,11 @@ def simulate(
             next_arrival += 1
         for start in dispatcher.starts(now):
             k = order[start.request][1]
-            segment = segments[k][start.step]
-            took_us = segment.latency_us if start.gang is None else segment.gang_us[start.gang]
+            if start.step < len(segments[k]):
+                segment = segments[k][start.step]
+                took_us = segment.latency_us if start.gang is None else segment.gang_us[start.gang]
+            else:
+                took_us = moves[k][start.step - len(segments[k])].took_us
             heapq.heappush(running, (now + took_us, start.request, start.step))
     return {
         stream.model: SimulatedResponses(

@@ -35,7 +35,7 @@ class SessionOptions:
         if self.shared_pool:
             import onnxruntime
 
-            onnxruntime.set_global_thread_pool_sizes(self.threads or (os.cpu_count() or 1), 1)
+            onnxruntime.set_global_thread_pool_sizes(self.threads or len(os.sched_getaffinity(0)), 1)
 
     def open(self, path: Path) -> onnxruntime.InferenceSession:
         """Open one model."""

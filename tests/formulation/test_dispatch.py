@@ -11,6 +11,7 @@ from edgeplan.formulation import (
     CostTable,
     Dispatcher,
     LayerGraph,
+    Link,
     Memory,
     Model,
     ModelPlan,
@@ -27,6 +28,7 @@ from edgeplan.formulation import (
     Step,
     Stream,
     Trace,
+    evaluate,
     simulate,
     tails_us,
 )
@@ -304,6 +306,46 @@ def test_the_same_seed_gives_the_same_responses() -> None:
     assert first.response_us.tolist() == second.response_us.tolist()
     assert first.response_us.tolist() != other.response_us.tolist()
     assert 0 < first.miss_ratio < 1
+
+
+def test_transfers_delay_a_request_and_occupy_no_core() -> None:
+    """Alone it takes what the isolated schedule says; another one computes while its tensors move."""
+    there, here = (Configuration(backend="b", processor=name) for name in ("npu", "cpu"))
+    platform = Platform(
+        name="p",
+        processors=(Processor(name="cpu", cores=(0,), memory="host"), Processor(name="npu", cores=(1,), memory="own")),
+        memories=(Memory(name="host", capacity_bytes=10**9), Memory(name="own", capacity_bytes=10**9)),
+        links=(
+            Link(source="host", target="own", fixed_us=100.0, bytes_per_us=1.0),
+            Link(source="own", target="host", fixed_us=70.0, bytes_per_us=1.0),
+        ),
+    )
+    models = tuple(
+        Model(
+            name,
+            LayerGraph.chain(name, [(f"{name}{i}", "Op", 1, 50) for i in range(3)], 50),
+            CostTable.create([here, there], [[10.0, 10.0]] * 3),
+        )
+        for name in ("moved", "stays")
+    )
+    streams = (
+        Stream(model="moved", arrival=Trace(times_us=(0.0,))),
+        Stream(model="stays", arrival=Trace(times_us=(11.0,))),
+    )
+    problem = Problem(models, platform, streams)
+    ways = {"moved": ((here, (0,)), (there, (1,)), (here, (0,))), "stays": ((here, (0,)),) * 3}
+    parts = []
+    for model in models:
+        segments = tuple(
+            PlannedSegment(start=k, stop=k + 1, configuration=c, cores=cores)
+            for k, (c, cores) in enumerate(ways[model.name])
+        )
+        parts.append(ModelPlan(model=model.name, sha256=model.sha256, segments=segments))
+    plan = Plan(models=tuple(parts), solver=SolverStamp(method="hand", status="feasible"))
+    played = simulate(problem, plan, 100.0)
+    assert played["moved"].response_us.tolist() == [10.0 + 150.0 + 10.0 + 120.0 + 10.0]
+    assert evaluate(problem, plan).models["moved"].latency_us == 300.0
+    assert played["stays"].response_us.tolist() == [30.0]
 
 
 def test_a_plan_that_cannot_run_is_not_simulated() -> None:

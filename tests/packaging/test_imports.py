@@ -28,7 +28,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "interface": set(),
 }
 # import name -> distribution name, where they differ
-DISTRIBUTIONS = {"google": "protobuf", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"google": "protobuf", "prometheus_client": "prometheus-client", "yaml": "pyyaml"}
 
 
 def sources(folder: Path) -> list[Path]:

@@ -164,6 +164,14 @@ def test_a_worker_does_not_wait_for_sessions_that_another_plan_opens(
             swapper.join()
 
 
+def test_a_global_pool_has_no_more_threads_than_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5})
+    monkeypatch.setattr("onnxruntime.set_global_thread_pool_sizes", lambda *sizes: asked.append(sizes))
+    SessionOptions(shared_pool=True).start_pool()
+    assert asked == [(3, 1)]
+
+
 @pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
 def test_cores_that_are_not_there_are_refused(toys: Toys) -> None:
     """What is bound to them would never run: those of another machine, and those that the runtime was not given."""
