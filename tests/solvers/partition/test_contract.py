@@ -106,6 +106,7 @@ LARGE_PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), LARGE_PAIRS)
 def test_time_limits_are_kept_and_what_was_found_is_returned(method: str, kind: str) -> None:
     problem = random_partition_problem(LARGE[kind], 1)

@@ -58,6 +58,7 @@ def test_a_graph_without_edges(variant: dict) -> None:
     assert solution.objective == pytest.approx(9.0, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_thousand_parallel_branches(variant: dict) -> None:
     n = 2002

@@ -8,6 +8,7 @@ from edgeplan.solvers.tenancy import Reallocator
 from edgeplan.solvers.tenancy.testing import random_tenancy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residency", [TokenResidency(), CoCompiledResidency(), LruResidency()], ids=lambda r: r.kind)
 def test_stays_close_to_a_search_from_scratch(residency):
     problem = random_tenancy(4, 20, 8, 0.6, 3, residency)
