@@ -131,7 +131,7 @@ def test_times_that_are_none_are_refused_and_harm_no_order(lookups: Lookups) -> 
             with pytest.raises(InferenceError, match="expected a finite arrival and a deadline"):
                 runtime.submit("left", lookups.feeds(), **times).result(0)
         with pytest.raises(TypeError):
-            runtime.submit("left", lookups.feeds(), priority=nan)  # type: ignore[arg-type]
+            runtime.submit("left", lookups.feeds(), priority=nan)
         waiting.append(runtime.submit("left", lookups.feeds(), priority=-2))
         assert runtime.close(WAIT_S)
         assert all(future.exception() is None for future in waiting)
