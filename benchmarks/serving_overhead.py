@@ -1,9 +1,9 @@
 """What serving adds to a bare `session.run`: per request in process, per extra segment, and over HTTP.
 
-A small chain of convolutions, whose own time is short, is asked again and again by one caller: bare (the session called
-on a thread held to one core), through the live runtime whole and in pieces, and over HTTP on loopback with binary
-tensors and one kept connection. All ways take turns. In-process figures are medians over requests of response minus the
-time inside the sessions; HTTP's are medians of the client's time minus the in-process response.
+A small chain of convolutions, whose own time is short, is asked again and again by one caller: through the live runtime
+whole and in pieces, and over HTTP on loopback with binary tensors and one kept connection. All ways take turns.
+In-process figures are over requests, of the response minus the time inside the sessions (what a bare `session.run`
+takes); HTTP's are of the client's time minus the response in process.
 
     python benchmarks/serving_overhead.py --output docs/results/serving_overhead.md
 """
@@ -169,9 +169,7 @@ def main() -> None:
     write_model(path)
     graph = import_onnx(path)
     costs = CostTable.create([CONFIGURATION], np.full((graph.n_layers, 1), 50.0))
-    problem = Problem(
-        (Model("chain", graph, costs, model_sha256(path)),), local_platform(), (), Limits(max_utilisation=1.0)
-    )
+    problem = Problem((Model("chain", graph, costs, model_sha256(path)),), local_platform(), (), Limits(), "latency")
     feeds = {"image": np.random.default_rng(1).normal(size=(1, CHANNELS, SIDE, SIDE)).astype(np.float32)}
     ways = {n: Asked(problem, n, path, feeds) for n in arguments.pieces}
     first = ways[arguments.pieces[0]]
