@@ -81,6 +81,7 @@ def test_answers_are_right(method: str, kind: str) -> None:
             assert solution.objective == pytest.approx(best.objective, rel=5e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_the_same_seed_gives_the_same_partition(method: str, kind: str) -> None:
     problem = problem_of(kind, 1)
