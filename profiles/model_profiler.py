@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..formulation import Configuration, LatencySummary, UnsupportedError
+from ..formulation import Configuration, LatencySummary, ModelError, UnsupportedError
 from .backends import open_backend
 from .backends.onnxruntime_cpu import OnnxRuntimeSession, session_options
 from .costs import Measurements
@@ -157,7 +157,17 @@ class ModelProfiler:
             if inner:
                 source = self.store.probe(inner, batch).source
                 session = OnnxRuntimeSession(source, session_options(1, (), "ORT_ENABLE_ALL"), "CPUExecutionProvider")
-                feeds = feeds | session.run({name: feeds[name] for name in session.input_names})
+                try:
+                    feeds = feeds | session.run({name: feeds[name] for name in session.input_names})
+                except Exception as error:  # the runtime's exceptions share no base
+                    raise ModelError(
+                        f"model {self.store.path.name}",
+                        expected=f"a graph that runs in batches of {batch}",
+                        got=" ".join(str(error).split())[:300],
+                        remedy="Leave this batch size out: a layer inside fixes the size, though the input does not."
+                        if batch > 1
+                        else "Correct the model, or give sizes for its inputs.",
+                    ) from error
             self._tensors[batch] = feeds
         return self._tensors[batch]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from edgeplan.formulation import GraphError, LatencySummary, ModelError, StalePlanError, UnsupportedError
 from edgeplan.profiles import (
@@ -25,6 +26,7 @@ from edgeplan.profiles import (
 )
 from edgeplan.profiles.journal import Journal
 from edgeplan.profiles.measure import StopRule
+from onnx import TensorProto, helper, numpy_helper
 
 SETTINGS = ProfileSettings(quick=True, threads=(1,), forms=("mapped",), backends=("onnxruntime-cpu",), max_units=4)
 
@@ -155,6 +157,22 @@ def test_a_batch_of_a_model_with_a_fixed_one_is_refused(fixed_batch_path: Path) 
     settings = SETTINGS.model_copy(update={"batches": (4,)})
     with pytest.raises(UnsupportedError, match="batch 4"):
         profile_models({"toy": fixed_batch_path}, local_platform(), settings)
+
+
+def test_a_batch_that_a_layer_inside_does_not_take_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "inner.onnx"
+    weights = numpy_helper.from_array(np.eye(8, dtype=np.float32), "w")
+    shape = numpy_helper.from_array(np.array([1, 8], np.int64), "shape")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Reshape", ["a", "shape"], ["y"])],
+        "inner",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8])],
+        [weights, shape],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ModelError, match=r"in batches of 2.*Leave this batch size out"):
+        profile_models({"m": path}, local_platform(), SETTINGS.model_copy(update={"batches": (1, 2)}))
 
 
 def test_another_machine_is_refused(chain_path: Path) -> None:
