@@ -1,8 +1,7 @@
 """OpenVINO's helper threads: started where they may use every core, and held to the cores of the segments that run.
 
 The pool belongs to the process and OpenVINO offers no way to bind it. Left to itself, the system often wakes a helper
-on the core where the thread that it is to help is running, and the segment takes as long as on one thread: on two
-cores, beside other segments, one run in ten did, and the mean was a fifth above the median of runs with nothing beside.
+on the core where the thread that it is to help is running, and the segment takes as long as on one thread.
 """
 
 from __future__ import annotations

@@ -195,7 +195,9 @@ def test_one_thread_works_on_the_calling_thread(configuration: Configuration) ->
     session.close()
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(
+    len(CORES) < 2, reason="a session of two threads is refused on one core, so it has no second thread to look for"
+)
 def test_helpers_of_onnxruntime_sit_on_the_cores_given(store: SegmentStore) -> None:
     before = {task.name for task in Path("/proc/self/task").iterdir()}
     session = opened(store, 0, 3, Configuration(backend="onnxruntime-cpu", form="mapped", threads=2))
@@ -208,7 +210,9 @@ def test_helpers_of_onnxruntime_sit_on_the_cores_given(store: SegmentStore) -> N
     session.close()
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(
+    len(CORES) < 2, reason="a session of two threads is refused on one core, so it has no second thread to look for"
+)
 def test_helpers_of_openvino_are_not_tied_to_the_core_of_the_thread_that_opens(store: SegmentStore) -> None:
     pytest.importorskip("openvino")
     configuration = Configuration(backend="openvino-cpu", threads=2)

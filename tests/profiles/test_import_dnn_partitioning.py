@@ -190,7 +190,7 @@ def test_memory_without_limit_cannot_be_written(tmp_path: Path) -> None:
     assert not (tmp_path / "out.json").exists()
 
 
-@pytest.mark.skipif(not PUBLISHED, reason="the published instances are not beside this checkout")
+@pytest.mark.skipif(not PUBLISHED, reason="the published instances are data of others that is not in this repository")
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: "-".join(path.parts[-3:]))
 def test_published_instances_are_read_whole(path: Path) -> None:
     data = json.loads(path.read_text())

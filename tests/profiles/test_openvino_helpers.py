@@ -10,7 +10,9 @@ from edgeplan.profiles.backends.openvino_helpers import HelperThreads
 
 CORES = sorted(os.sched_getaffinity(0))
 
-pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="helpers need a second core")
+pytestmark = pytest.mark.skipif(
+    len(CORES) < 2, reason="OpenVINO starts a helper for each core but the first, and there is one core"
+)
 
 
 def test_helpers_stay_on_the_cores_of_all_that_runs_but_for_the_callers() -> None:

@@ -71,7 +71,7 @@ def test_a_split_model_answers_as_the_whole_one(toys: Toys, pieces: int) -> None
                     np.testing.assert_allclose(answer[name], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(len(CORES) < 2, reason="a gang is a segment on two cores at once, and there is one")
 def test_a_gang_answers_as_one_thread_does(toys: Toys) -> None:
     plan = toys.plan(lambda n: [(0, n // 2, GANG), (n // 2, n, ORT)])
     feeds = toys.feeds()
@@ -172,7 +172,7 @@ def test_a_global_pool_has_no_more_threads_than_cores_that_may_be_used(monkeypat
     assert asked == [(3, 1)]
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(len(CORES) < 2, reason="leaves one core out of two, and there is one")
 def test_cores_that_are_not_there_are_refused(toys: Toys) -> None:
     """What is bound to them would never run: those of another machine, and those that the runtime was not given."""
 
@@ -324,7 +324,7 @@ def test_closing_a_controller_ends_its_planner(toys: Toys) -> None:
         assert not Path(f"/proc/{pids.pop()}").exists()
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(len(CORES) < 2, reason="plans around one core by using another, and there is none")
 def test_a_taken_core_is_planned_around(toys: Toys) -> None:
     taken = Assumptions(dict.fromkeys(toys.files, 50.0), taken=frozenset(CORES[1:]))
     outcome = replan(toys.problem, toys.halved(), taken, time_limit_s=5.0, seed=0)
@@ -352,7 +352,7 @@ def faster_gangs(toys: Toys) -> Problem:
     return toys.problem.replace(models=models)
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+@pytest.mark.skipif(len(CORES) < 2, reason="a gang is a segment on two cores at once, and there is one")
 def test_segments_run_as_gangs_on_an_idle_device_and_answer_the_same(toys: Toys) -> None:
     def ganged(part: ModelPlan) -> ModelPlan:
         gang = Gang(configuration=GANG, cores=CORES)

@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))
 ACCELERATOR, CPU = CORES[-1:], CORES[:1]
-needs_two_cores = pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
+needs_two_cores = pytest.mark.skipif(
+    len(CORES) < 2, reason="one core stands in for the accelerator and another serves, and there is one"
+)
 SHAPE = (1, 8, 12, 12)
 
 

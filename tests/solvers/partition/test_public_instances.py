@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = [folder / "shared" / "data" / "dnn-partitioning" for folder in (ROOT, ROOT.parent)]
 DATA = next((folder for folder in FOLDERS if folder.is_dir()), None)
-pytestmark = pytest.mark.skipif(DATA is None, reason="the published instances (shared/data) are not here")
+pytestmark = pytest.mark.skipif(
+    DATA is None, reason="the published instances are data of others that is not in this repository (shared/data)"
+)
 
 CONTIGUOUS = {
     "LayerGraphs/bert24_inference": 17.789906,
