@@ -70,7 +70,6 @@ class Engine:
         self.statistics = Statistics(model.name for model in problem.models)
         self.decisions: deque[Decision] = deque(maxlen=_KEPT_DECISIONS)
         self.records: deque[RequestRecord] = deque(maxlen=_KEPT_RECORDS)
-        self.started_at = time.time()
         self._on_record = on_record
         self.runtime = LiveRuntime(
             problem,
