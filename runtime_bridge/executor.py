@@ -107,6 +107,7 @@ class Executor:
         deadline_us: float = float("inf"),
         plan_version: int = -1,
         work: Work | None = None,
+        label: str = "",
     ) -> Future[Outputs]:
         """Queue a request.
 
@@ -123,6 +124,8 @@ class Executor:
         work : sequence of (float, float), optional
             What each step is predicted to take. With it, the request is refused where it cannot be in time, or would
             make one late that was taken with it before.
+        label : str
+            The caller's own name for it, for its record.
 
         Returns
         -------
@@ -132,7 +135,7 @@ class Executor:
             closed, or a deadline cannot be kept.
         """
         arrived = now_us() if arrival_us is None else arrival_us
-        record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us)
+        record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us, label=label)
         request = _Request(runnable, dict(feeds), record, work)
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:

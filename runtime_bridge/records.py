@@ -57,6 +57,8 @@ class RequestRecord:
         Empty unless it failed or was refused.
     refused : bool
         Whether it was not taken at all.
+    label : str
+        The caller's own name for the request; empty where it gave none.
     """
 
     request: int
@@ -68,6 +70,7 @@ class RequestRecord:
     segments: list[SegmentRecord] = field(default_factory=list)
     error: str = ""
     refused: bool = False
+    label: str = ""
 
     @property
     def response_us(self) -> float:

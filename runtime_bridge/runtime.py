@@ -126,6 +126,7 @@ class LiveRuntime:
         feeds: Mapping[str, np.ndarray],
         arrival_us: float | None = None,
         deadline_us: float | None = None,
+        label: str = "",
     ) -> Future[dict[str, np.ndarray]]:
         """Ask a model.
 
@@ -138,6 +139,8 @@ class LiveRuntime:
             When the request was due, on the monotonic clock in microseconds; now where left out.
         deadline_us : float, optional
             Relative to the arrival; that of the model's stream where left out.
+        label : str
+            The caller's own name for the request, for its record.
 
         Returns
         -------
@@ -171,6 +174,7 @@ class LiveRuntime:
             deadline_us=generation.deadline_us[model] if deadline_us is None else deadline_us,
             plan_version=generation.version,
             work=pipeline.work if self._admission else None,
+            label=label,
         )
 
     def swap(self, problem: Problem, plan: Plan) -> float:

@@ -154,7 +154,7 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
         described = served(model, model_version)
         body = await _body(request, limits)
         asked = parse_request(described, body, request.headers.get(HEADER_LENGTH))
-        future = engine.submit(model, asked.feeds, asked.timeout_us)
+        future = engine.submit(model, asked.feeds, asked.timeout_us, asked.request_id)
         outputs = await asyncio.wrap_future(future)
         content, length = response_of(described, asked, outputs)
         if length is None:

@@ -102,10 +102,10 @@ class Engine:
         return self._serving
 
     def submit(
-        self, model: str, feeds: Mapping[str, np.ndarray], deadline_us: float | None = None
+        self, model: str, feeds: Mapping[str, np.ndarray], deadline_us: float | None = None, label: str = ""
     ) -> Future[dict[str, np.ndarray]]:
         """Ask a model; see `LiveRuntime.submit`."""
-        return self.runtime.submit(model, feeds, deadline_us=deadline_us)
+        return self.runtime.submit(model, feeds, deadline_us=deadline_us, label=label)
 
     def close(self) -> bool:
         """Refuse further requests, end those in flight. Returns whether all of them ended in time."""

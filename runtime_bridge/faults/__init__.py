@@ -1,0 +1,1 @@
+"""What can go wrong beside a live runtime, and how it is seen: failing backends, memory, model files, clocks."""

@@ -1,0 +1,1 @@
+"""What the service keeps across restarts: plans, costs and decisions, in SQLite."""
