@@ -3,8 +3,9 @@
 `edgeplan serve` runs as it does for a user, with admission and, as the rival, with `--no-admission`, in turns. Capacity
 is measured in the same round: callers that ask again as soon as they have an answer, with deadlines that refuse nobody.
 Then Poisson requests, as many of each model: calm at half of the capacity, overload, calm again. Times are the
-client's, from the instant at which a request was due (no coordinated omission) to the last byte of its answer; a model's
-deadline is a multiple of its measured time on one core. Client and server share the machine: what each took is stated.
+client's, from the instant at which a request was due (no coordinated omission) to the last byte of its answer. A
+model's deadline is a multiple of its measured time on one core. Client and server share the machine: what each took is
+stated.
 
     python benchmarks/serving_overload.py --output docs/results/serving_overload.md
 """
@@ -26,7 +27,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import edgeplan
 import numpy as np
 import psutil
 import uvloop
@@ -44,6 +44,8 @@ from edgeplan.profiles import (
 )
 from edgeplan.runtime_bridge import Arrivals
 from edgeplan.runtime_bridge.clock import now_us
+
+import edgeplan
 
 COMMAND = "python benchmarks/serving_overload.py"
 MOST_IN_FLIGHT = 256
@@ -170,7 +172,8 @@ class Run:
 def serving(files: Files, *options: str) -> Iterator[tuple[psutil.Process, int]]:
     """`edgeplan serve` in a process of its own, on a free port."""
     command = [
-        sys.executable, "-c", "from edgeplan.interface.cli import main; main()", "serve", str(files.folder / "scenario.yaml"),
+        sys.executable, "-c", "from edgeplan.interface.cli import main; main()",
+        "serve", str(files.folder / "scenario.yaml"),
         "--profile", str(files.folder / "profile.json"), "--plan", str(files.folder / "plan.json"),
         "--port", "0", "--max-in-flight", str(MOST_IN_FLIGHT), *options,
     ]  # fmt: skip
@@ -303,8 +306,8 @@ def model_rows(set_up: str, runs: Sequence[Run], files: Files, overload_s: float
         capacity_hz = np.mean([run.capacity_hz for run in runs]) * len(chosen) / len(names)
         rows.append(
             f"| {set_up} | {label} | {len(replies) / seconds:.0f} | {len(in_time) / seconds:.1f} | "
-            f"{len(in_time) / seconds / capacity_hz:.0%} | {late:.1%} | {quantiles_ms([r.response_us for r in served])} "
-            f"| {len(refused) / len(replies):.1%} | {quantiles_ms(refused)} | {other} |"
+            f"{len(in_time) / seconds / capacity_hz:.0%} | {late:.1%} | "
+            f"{quantiles_ms([r.response_us for r in served])} | {len(refused) / len(replies):.1%} | {quantiles_ms(refused)} | {other} |"
         )
     return rows
 
@@ -358,7 +361,7 @@ def main() -> None:
     lines = [
         "# Overload",
         "",
-        *(__doc__ or "").strip().splitlines()[2:7],
+        *(__doc__ or "").strip().splitlines()[2:8],
         "",
         f"- command: `{COMMAND}{' --no-adapt' if options.no_adapt else ''}`",
         f"- machine: {fingerprint.cpu}, {os.cpu_count()} cores; {fingerprint.versions_text}",
@@ -366,7 +369,7 @@ def main() -> None:
         f"({CALM_S:g} s) and after ({options.recovery_s:g} s); seed {options.seed}",
         f"- deadlines ({options.deadline_factor:g} × the time on one core): {deadlines}",
         f"- capacity by round, requests a second: {capacities}",
-        f"- at most {MOST_IN_FLIGHT} requests taken and not ended (`--max-in-flight`), {options.connections} connections",
+        f"- at most {MOST_IN_FLIGHT} requests taken and not ended (`--max-in-flight`); {options.connections} connections",
         "",
         "While too many came, requests a second and milliseconds; goodput is what was answered in time:",
         "",
@@ -376,8 +379,8 @@ def main() -> None:
         *(row for name in SET_UPS for row in model_rows(name, runs[name], files, options.overload_s)),
         "",
         "Over the whole run. Recovery is the time, by round, from the end of the overload to the first half second in "
-        "which no request is late or refused; of those later, the share that still is. Late by the server's clock counts "
-        "from when a request has been read. Cores are those taken during the overload.",
+        "which no request is late or refused; then the share of later ones that still is. Late by the server's clock "
+        "counts from when a request has been read. Cores are those taken during the overload.",
         "",
         "| set-up | most taken at a time | most outstanding at the client | server peak, MiB | recovery, s | "
         "disturbed later | late by the server's clock | sent late, ms p50 / p99 | cores: client | server | planner |",
