@@ -173,7 +173,8 @@ class LiveRuntime:
             arrival_us=arrived,
             deadline_us=generation.deadline_us[model] if deadline_us is None else deadline_us,
             plan_version=generation.version,
-            work=pipeline.work if self._admission else None,
+            work=pipeline.work,
+            admit=self._admission,
             label=label,
         )
 
