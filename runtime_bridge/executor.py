@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..formulation import AdmissionError, Dispatcher, InferenceError, PlatformError, Start, capped
-from .admission import Demand, refuse_if_late
+from .admission import Demand, Pace, refuse_if_late
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord, refuse_no_time
@@ -61,14 +61,12 @@ class _Request:
         self.running: dict[int, float] = {}  # by step, when it should end
         self.future: Future[Outputs] = Future()
 
-    def demand(self, work: Work) -> Demand:
-        """What has not begun of it."""
+    def demand(self, work: Work, pace: float) -> Demand:
+        """What has not begun of it, at a pace."""
         begun = {segment.segment for segment in self.record.segments} | self.running.keys()
         left = [both for k, both in enumerate(work) if k not in begun]
-        ready_us = max(self.running.values(), default=0.0)
-        return Demand(
-            self.record.deadline_us, sum(core for core, _ in left), sum(latency for _, latency in left), ready_us
-        )
+        core_us, latency_us = (pace * sum(each) for each in zip(*left, strict=True)) if left else (0.0, 0.0)
+        return Demand(self.record.deadline_us, core_us, latency_us, max(self.running.values(), default=0.0))
 
 
 class Executor:
@@ -111,6 +109,7 @@ class Executor:
         self._running: dict[tuple[int, int], _Running] = {}  # by request and step
         self._looked_us = now_us()
         self._free_us = dict.fromkeys(self.cores, 0.0)  # when what runs there should end
+        self._pace = Pace()
         self._closed = False
         self._workers = Workers(self.cores, self._run)
 
@@ -186,10 +185,16 @@ class Executor:
             )
 
     def _refuse_if_late(self, request: _Request, work: Work) -> None:
-        taken = [other.demand(other.work) for other in self._requests.values() if other.work is not None]
+        pace = self._pace.of
+        taken = [
+            other.demand(other.work, pace(other.record.model))
+            for other in self._requests.values()
+            if other.work is not None
+        ]
         now = now_us()
         free_us = [max(now, self._free_us[core]) for core in self.cores]
-        refuse_if_late(request.record.model, request.demand(work), taken, free_us, now)
+        model = request.record.model
+        refuse_if_late(model, request.demand(work, pace(model)), taken, free_us, now)
 
     @property
     def in_flight(self) -> int:
@@ -269,7 +274,10 @@ class Executor:
         with self._lock:
             if worker.left or (start.request, start.step) not in self._running:
                 return None
-            request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
+            now = now_us()
+            request.record.segments.append(SegmentRecord(start.step, start.cores, began, now, cpu_us, start.gang))
+            if failure is None and request.work is not None:
+                self._pace.observe(request.record.model, request.work[start.step][1], now - began)
             if failure is not None:
                 request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
             ended = self._ended(start, failed=failure is not None)
@@ -300,8 +308,9 @@ class Executor:
             expected_us = 0.0
             if request.work is not None:
                 expected_us = request.work[start.step][1]
-                request.running[start.step] = now + expected_us
-                self._free_us.update(dict.fromkeys(start.cores, now + expected_us))
+                end_us = now + expected_us * self._pace.of(request.record.model)
+                request.running[start.step] = end_us
+                self._free_us.update(dict.fromkeys(start.cores, end_us))
             self._running[start.request, start.step] = _Running(start, expected_us, now)
         return starts
 
