@@ -307,7 +307,8 @@ def model_rows(set_up: str, runs: Sequence[Run], files: Files, overload_s: float
         rows.append(
             f"| {set_up} | {label} | {len(replies) / seconds:.0f} | {len(in_time) / seconds:.1f} | "
             f"{len(in_time) / seconds / capacity_hz:.0%} | {late:.1%} | "
-            f"{quantiles_ms([r.response_us for r in served])} | {len(refused) / len(replies):.1%} | {quantiles_ms(refused)} | {other} |"
+            f"{quantiles_ms([r.response_us for r in served])} | {len(refused) / len(replies):.1%} | "
+            f"{quantiles_ms(refused)} | {other} |"
         )
     return rows
 
@@ -369,7 +370,8 @@ def main() -> None:
         f"({CALM_S:g} s) and after ({options.recovery_s:g} s); seed {options.seed}",
         f"- deadlines ({options.deadline_factor:g} × the time on one core): {deadlines}",
         f"- capacity by round, requests a second: {capacities}",
-        f"- at most {MOST_IN_FLIGHT} requests taken and not ended (`--max-in-flight`); {options.connections} connections",
+        f"- at most {MOST_IN_FLIGHT} requests taken and not ended (`--max-in-flight`), {options.connections} "
+        "connections",
         "",
         "While too many came, requests a second and milliseconds; goodput is what was answered in time:",
         "",

@@ -36,7 +36,7 @@ def test_room_is_kept_for_what_is_late_anyway() -> None:
 def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, pieces: int, slower: float) -> None:
     """Also where segments take longer than predicted, and not always as long."""
     rng = np.random.default_rng(4)
-    cores, service_us, factor = (0, 1), {"short": 7.0, "long": 75.0}, 5.0
+    cores, service_us, factor = (0, 1), {"short": 7.0, "long": 75.0}, 5.0 * slower
     work = {"short": (7.0,), "long": (75.0 / pieces,) * pieces}
     gaps = {name: us * slower * 2 / (load * len(cores)) for name, us in service_us.items()}
     pace, noise = Pace(), 0.2 if slower > 1 else 0.0
@@ -84,4 +84,4 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
     assert most_taken < 50, "requests that are late gather"
     offered_us = sum(service_us[name] for _, name in asks)
     assert useful_us > 0.8 * min(offered_us, now * len(cores))
-    assert refused < 0.1 * len(asks) if load < 1 else refused > 0.2 * len(asks)
+    assert refused < 0.15 * len(asks) if load < 1 else refused > 0.2 * len(asks)
