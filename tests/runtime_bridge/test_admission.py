@@ -41,7 +41,7 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
     gaps = {name: us * slower * 2 / (load * len(cores)) for name, us in service_us.items()}
     pace, noise = Pace(), 0.2 if slower > 1 else 0.0
     asks = sorted(
-        (float(t), name) for name, gap in gaps.items() for t in np.cumsum(rng.exponential(gap, round(8000 / gap)))
+        (float(t), name) for name, gap in gaps.items() for t in np.cumsum(rng.exponential(gap, round(16_000 / gap)))
     )
     dispatcher, running, taken = Dispatcher(cores), [], {}
     accepted, late, refused, useful_us, most_taken = 0, 0, 0, 0.0, 0
