@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from edgeplan.formulation import (
     CostTable,
-    EdgePlanError,
     InferenceError,
     Limits,
+    ModelError,
     Plan,
     PlanError,
     Problem,
