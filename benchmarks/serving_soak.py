@@ -4,7 +4,8 @@ The server is a process of its own that builds what `edgeplan serve` builds. The
 (callers that ask again as soon as they have an answer), then sends Poisson requests at a share of it, each with an id
 of its own and one of a few known inputs. Meanwhile the plan is exchanged again and again, and faults are injected one
 after another. In the end the ids of both sides are compared, every answer has been compared with the model's own, and
-the memory, threads and open files of the server are tested for growth. Exit code 1 where anything of this does not hold.
+the memory, threads and open files of the server are tested for growth. The exit code is 1 where anything of this does
+not hold.
 
     python benchmarks/serving_soak.py --minutes 30 --load 0.7 --output docs/results/serving_soak.md
     python benchmarks/serving_soak.py --minutes 1 --swap-s 10 --fault-s 5
@@ -37,7 +38,7 @@ import onnxruntime
 import psutil
 import uvloop
 import yaml
-from edgeplan.formulation import Plan, Poisson, Problem, Stream
+from edgeplan.formulation import EdgePlanError, Plan, Poisson, Problem, Stream
 from edgeplan.interface.facade import candidates
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine
@@ -114,6 +115,13 @@ def serve(control: Connection, log: Connection, problem: Problem, plans: Sequenc
         if controller._planner is not None:
             controller._planner._grace_s = planner_grace_s
 
+        def swapped(plan: Plan) -> str:
+            try:
+                engine.runtime.swap(problem, plan)
+            except EdgePlanError as error:
+                return str(error)
+            return ""
+
         def obey() -> None:
             nonlocal serving
             while True:
@@ -124,7 +132,7 @@ def serve(control: Connection, log: Connection, problem: Problem, plans: Sequenc
                 answer: object = None
                 if order == "swap":
                     serving = 1 - serving
-                    answer = engine.runtime.swap(engine.runtime.planned_for, plans[serving])
+                    answer = swapped(plans[serving])
                 elif order == "planner":
                     answer = controller._planner.pid if controller._planner else 0
                 elif order == "resolve":
@@ -341,6 +349,7 @@ class Soak:
         self.sent: list[str] = []
         self.faults: list[Fault] = []
         self.swaps: list[tuple[float, float]] = []
+        self.refused_swaps: list[str] = []
         self.samples = Samples()
         self.capacity_hz = 0.0
         self.stop = asyncio.Event()
@@ -404,8 +413,10 @@ class Soak:
     async def _swap(self) -> None:
         while await self.rest(self.options.swap_s):
             began_us = now_us()
-            await self.order("swap")
-            self.swaps.append((began_us, now_us()))
+            if error := await self.order("swap"):
+                self.refused_swaps.append(error)
+            else:
+                self.swaps.append((began_us, now_us()))
 
     async def _break(self) -> None:
         """One fault after another, each half a slot after the last."""
@@ -628,7 +639,7 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         "wrong answers": soak.ledger.wrong,
         "grown": grown,
         "the server": [] if ended_well else ["did not end by itself"],
-        "swaps": [] if soak.swaps else ["none"],
+        "exchanges of the plan that failed": soak.refused_swaps if soak.swaps else ["all"],
     }
     deadlines = ", ".join(f"{name} {us / 1e3:.0f} ms" for name, us in soak.bench.deadline_us.items())
     swap_ms = [(end - begin) / 1e3 for begin, end in soak.swaps]
@@ -638,7 +649,7 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
     lines = [
         "# Soak",
         "",
-        *(__doc__ or "").strip().splitlines()[2:9],
+        *(__doc__ or "").strip().splitlines()[2:10],
         "",
         f"- command: `python benchmarks/serving_soak.py --minutes {options.minutes:g} --load {options.load:g} "
         f"--swap-s {options.swap_s:g} --fault-s {options.fault_s:g}`",
@@ -660,9 +671,9 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         + " | |",
         "",
         *(f"- {what}: {len(which)}{' (' + ', '.join(map(str, which[:5])) + ')' if which else ''}"
-          for what, which in wrong.items() if what not in ("grown", "swaps")),
-        f"- largest difference from the model's own answers: {soak.ledger.largest_difference:.1e} of the largest output "
-        f"({TOLERANCE:g} allowed)",
+          for what, which in wrong.items() if what != "grown"),
+        f"- largest difference from the model's own answers: {soak.ledger.largest_difference:.1e} of the largest "
+        f"output ({TOLERANCE:g} allowed)",
         f"- not answered in time, of {n} offered: " + ", ".join(f"{bad[k]} {k}" for k in ("late", "refused", "failed")),
         f"- {len(soak.swaps)} exchanges of the plan, {np.median(swap_ms) if swap_ms else 0:.0f} ms each (median); from "
         f"0.1 s before to 1 s after them, of {during} requests: "
@@ -679,9 +690,9 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         "",
         "## Faults",
         "",
-        "Seconds from when a fault begins to the first word of it (in decisions or faults), and from its end to that of "
-        "the last half second in which more than a tenth of the requests was not answered in time; requests until the "
-        "next fault.",
+        "Seconds from when a fault begins to the first word of it (in decisions or faults), and from its end to that "
+        "of the last half second in which more than a tenth of the requests was not answered in time; requests until "
+        "the next fault.",
         "",
         "| fault | times | detected after, s | first word | requests | failed | refused | late | recovered after, s |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -17,7 +17,8 @@ from ..formulation import AdmissionError
 
 _PACE_STEP = 0.1
 _PACE_SHARE = 0.9
-_SLOWEST_PACE = 20.0
+_SLOWEST_LOG_PACE = math.log(20.0)
+_MEMORY_US = 3e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,23 +48,29 @@ class Pace:
 
     It rises by 9 % when a segment took longer and falls by 1 % when it did not: a quantile by stochastic approximation
     (Robbins, Monro 1951, doi 10.1214/aoms/1177729586) on the logarithm. Promises are made by it, so it is a high
-    quantile and not the mean.
+    quantile and not the mean. What was seen is forgotten within seconds: where all requests of a model are refused for
+    being slow, nothing would ever show that it is no longer.
     """
 
     def __init__(self) -> None:
-        self._ratio: dict[str, float] = {}
+        self._seen: dict[str, tuple[float, float]] = {}  # by model: logarithm of the ratio, and when
 
-    def of(self, model: str) -> float:
+    def of(self, model: str, now_us: float) -> float:
         """What the predicted times of a model are to be multiplied by."""
-        return self._ratio.get(model, 1.0)
+        return math.exp(self._log_ratio(model, now_us))
 
-    def observe(self, model: str, expected_us: float, took_us: float) -> None:
+    def observe(self, model: str, expected_us: float, took_us: float, now_us: float) -> None:
         """A segment has run."""
         if expected_us <= 0:
             return
-        ratio = self.of(model)
-        step = _PACE_STEP * (_PACE_SHARE if took_us > expected_us * ratio else _PACE_SHARE - 1.0)
-        self._ratio[model] = min(max(ratio * math.exp(step), 1.0 / _SLOWEST_PACE), _SLOWEST_PACE)
+        log_ratio = self._log_ratio(model, now_us)
+        slower = took_us > expected_us * math.exp(log_ratio)
+        log_ratio += _PACE_STEP * (_PACE_SHARE if slower else _PACE_SHARE - 1.0)
+        self._seen[model] = min(max(log_ratio, -_SLOWEST_LOG_PACE), _SLOWEST_LOG_PACE), now_us
+
+    def _log_ratio(self, model: str, now_us: float) -> float:
+        log_ratio, then_us = self._seen.get(model, (0.0, now_us))
+        return log_ratio * math.exp((then_us - now_us) / _MEMORY_US)
 
 
 @dataclass(frozen=True)

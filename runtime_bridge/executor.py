@@ -68,6 +68,13 @@ class _Request:
         core_us, latency_us = (pace * sum(each) for each in zip(*left, strict=True)) if left else (0.0, 0.0)
         return Demand(self.record.deadline_us, core_us, latency_us, max(self.running.values(), default=0.0))
 
+    def expected_us(self, start: Start) -> float:
+        """What a segment is predicted to take, run as it starts; 0 where nothing is predicted."""
+        if self.work is None:
+            return 0.0
+        core_us, least_us = self.work[start.step]
+        return core_us / max(1, self.runnable.steps[start.step].threads) if start.gang is None else least_us
+
 
 class Executor:
     """Runs requests over cores, the most urgent first at every segment boundary.
@@ -185,16 +192,18 @@ class Executor:
             )
 
     def _refuse_if_late(self, request: _Request, work: Work) -> None:
-        pace = self._pace.of
+        now = now_us()
+        pace = {
+            model: self._pace.of(model, now) for model in {r.record.model for r in (*self._requests.values(), request)}
+        }
         taken = [
-            other.demand(other.work, pace(other.record.model))
+            other.demand(other.work, pace[other.record.model])
             for other in self._requests.values()
             if other.work is not None
         ]
-        now = now_us()
         free_us = [max(now, self._free_us[core]) for core in self.cores]
         model = request.record.model
-        refuse_if_late(model, request.demand(work, pace(model)), taken, free_us, now)
+        refuse_if_late(model, request.demand(work, pace[model]), taken, free_us, now)
 
     @property
     def in_flight(self) -> int:
@@ -276,8 +285,8 @@ class Executor:
                 return None
             now = now_us()
             request.record.segments.append(SegmentRecord(start.step, start.cores, began, now, cpu_us, start.gang))
-            if failure is None and request.work is not None:
-                self._pace.observe(request.record.model, request.work[start.step][1], now - began)
+            if failure is None:
+                self._pace.observe(request.record.model, request.expected_us(start), now - began, now)
             if failure is not None:
                 request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
             ended = self._ended(start, failed=failure is not None)
@@ -305,10 +314,9 @@ class Executor:
         starts = self._dispatcher.starts(now)
         for start in starts:
             request = self._requests[start.request]
-            expected_us = 0.0
+            expected_us = request.expected_us(start)
             if request.work is not None:
-                expected_us = request.work[start.step][1]
-                end_us = now + expected_us * self._pace.of(request.record.model)
+                end_us = now + expected_us * self._pace.of(request.record.model, now)
                 request.running[start.step] = end_us
                 self._free_us.update(dict.fromkeys(start.cores, end_us))
             self._running[start.request, start.step] = _Running(start, expected_us, now)

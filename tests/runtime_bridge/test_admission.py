@@ -30,6 +30,15 @@ def test_room_is_kept_for_what_is_late_anyway() -> None:
     assert late_by_admitting(Demand(50.0, 40.0, 40.0), [late], [0.0]) is not None
 
 
+def test_a_model_that_was_slow_once_is_asked_again() -> None:
+    pace = Pace()
+    for k in range(40):
+        pace.observe("slow", 1.0, 1000.0, k * 1e3)
+    assert pace.of("slow", 40e3) > 15
+    assert pace.of("fast", 40e3) == 1
+    assert pace.of("slow", 20e6) < 1.1
+
+
 @pytest.mark.parametrize("load", [0.7, 1.5, 3.0])
 @pytest.mark.parametrize("pieces", [1, 6])
 @pytest.mark.parametrize("slower", [1.0, 2.0])
@@ -52,7 +61,7 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
         while running and running[0][0] <= now:
             _, number, step, began, _ = heapq.heappop(running)
             done[number] += 1
-            pace.observe(taken[number][1], work[taken[number][1]][step], now - began)
+            pace.observe(taken[number][1], work[taken[number][1]][step], now - began, now)
             if dispatcher.finish(number, step):
                 due_us, name = taken.pop(number)
                 late += now > due_us
@@ -61,10 +70,10 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
             name = asks[position][1]
             due_us = now + factor * service_us[name]
             ends = {run[1]: run[4] for run in running}
-            left = {n: sum(work[m][done[n] + (n in ends) :]) * pace.of(m) for n, (_, m) in taken.items()}
+            left = {n: sum(work[m][done[n] + (n in ends) :]) * pace.of(m, now) for n, (_, m) in taken.items()}
             demands = [Demand(due, left[n], left[n], ends.get(n, 0.0)) for n, (due, _) in taken.items()]
             free_us = [max(end, now) for end in ends.values()] + [now] * (len(cores) - len(ends))
-            needed_us = service_us[name] * pace.of(name)
+            needed_us = service_us[name] * pace.of(name, now)
             if late_by_admitting(Demand(due_us, needed_us, needed_us), demands, free_us) is None:
                 taken[position], done[position], accepted = (due_us, name), 0, accepted + 1
                 steps = [
@@ -78,7 +87,7 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
         for start in dispatcher.starts(now):
             predicted_us = work[name := taken[start.request][1]][start.step]
             took_us = predicted_us * slower * rng.lognormal(0.0, noise)
-            due_end_us = now + predicted_us * pace.of(name)
+            due_end_us = now + predicted_us * pace.of(name, now)
             heapq.heappush(running, (now + took_us, start.request, start.step, now, due_end_us))
     assert late < 0.1 * accepted
     assert most_taken < 50, "requests that are late gather"
