@@ -18,6 +18,7 @@ import asyncio
 import itertools
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -70,6 +71,8 @@ DISTURBED = 0.1
 WARM_UP = 0.25
 PLANNED = 0.5
 CONFIDENCE = 0.95
+REASON_LENGTH = 150
+MOST_REASONS = 10
 
 
 # ---- the server's process ----
@@ -230,6 +233,8 @@ class Ledger:
     records: list[tuple[str, str, int]] = field(default_factory=list)
     """Label, outcome, segments that ran once more than they should have."""
     wrong: list[str] = field(default_factory=list)
+    reasons: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """Of replies without outputs: status and words, without their figures."""
     largest_difference: float = 0.0
     sent_late_us: list[float] = field(default_factory=list)
 
@@ -238,6 +243,8 @@ class Ledger:
         in_time = reply.in_time(bench.deadline_us[reply.model])
         self.replies.append((reply.request_id, reply.due_us, reply.response_us, reply.status, in_time))
         self.sent_late_us.append(reply.sent_us - reply.due_us)
+        if reply.error:
+            self.reasons[reply.status, re.sub(r"[\d.]+", "#", reply.error)[:REASON_LENGTH]] += 1
         if reply.status == 200:
             variant = int(reply.request_id.rpartition("/")[2])
             expected = bench.expected[reply.model][variant]
@@ -678,6 +685,13 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         f"- {len(soak.swaps)} exchanges of the plan, {np.median(swap_ms) if swap_ms else 0:.0f} ms each (median); from "
         f"0.1 s before to 1 s after them, of {during} requests: "
         + ", ".join(f"{bad_then[k]} {k}" for k in ("late", "refused", "failed")),
+        "",
+        "## Why requests were not answered",
+        "",
+        "| status | words | times |",
+        "|---|---|---|",
+        *(f"| {status or ''} | {words.replace('|', '/')} | {times} |" for (status, words), times in
+          soak.ledger.reasons.most_common(MOST_REASONS)),
         "",
         "## Memory, threads, open files of the server",
         "",

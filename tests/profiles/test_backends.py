@@ -133,6 +133,17 @@ def test_results_belong_to_the_caller(store: SegmentStore, configuration: Config
 
 
 @named
+def test_inputs_may_be_read_only(store: SegmentStore, configuration: Configuration) -> None:
+    """As tensors are that were read from a message: their memory is that of bytes."""
+    feeds = sample_inputs(store.path)
+    as_bytes = {name: np.frombuffer(value.tobytes(), value.dtype).reshape(value.shape) for name, value in feeds.items()}
+    session = opened(store, 0, store.graph.n_layers, configuration)
+    for name, expected in session.run(feeds).items():
+        np.testing.assert_array_equal(session.run(as_bytes)[name], expected)
+    session.close()
+
+
+@named
 def test_several_threads_may_run_one_session(store: SegmentStore, configuration: Configuration) -> None:
     session = opened(store, 0, store.graph.n_layers, configuration)
     feeds = [sample_inputs(store.path, seed=seed) for seed in range(6)]
