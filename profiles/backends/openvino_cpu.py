@@ -167,9 +167,10 @@ class OpenVinoSession:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
-        # OpenVINO takes writable memory only, which the bytes of a message, for one, are not.
-        for name, port in self._inputs:
-            request.set_tensor(port, Tensor(np.require(feeds[name], requirements="CW"), shared_memory=True))
+        # OpenVINO takes writable memory only, which the bytes of a message, for one, are not; and does not keep it.
+        inputs = [np.require(feeds[name], requirements="CW") for name in self.input_names]
+        for value, (_, port) in zip(inputs, self._inputs, strict=True):
+            request.set_tensor(port, Tensor(value, shared_memory=True))
         if self._writes_outputs:
             outputs = {name: np.empty(shape, dtype) for name, _, shape, dtype in self._outputs}
             for name, port, *_ in self._outputs:
