@@ -40,6 +40,23 @@ class PastPlan:
                     ways[k, number] = gang.configuration.name, gang_us
         return found
 
+    @cached_property
+    def backends(self) -> dict[str, tuple[str, ...]]:
+        """By model: what its segments run on."""
+        return {
+            model: tuple(
+                dict.fromkeys(
+                    way.configuration.backend for s in scored.segments for way in (s.planned, *s.planned.gangs)
+                )
+            )
+            for model, scored in self.evaluation.models.items()
+        }
+
+    def backend(self, model: str, segment: int, gang: int | None) -> str:
+        """What a segment ran on."""
+        planned = self.evaluation.models[model].segments[segment].planned
+        return (planned if gang is None else planned.gangs[gang]).configuration.backend
+
 
 class PlanHistory:
     """Plans by version, the last `KEPT_PLANS`, those too that could not be opened. Safe to use from several threads."""
