@@ -91,14 +91,13 @@ def changed_case(case: Case, change: ScenarioChange, cancelled: threading.Event)
     Raises
     ------
     Refusal
-        The change does not fit the scenario.
+        The change does not fit the scenario, or names a file outside its folder.
     EdgePlanError
         A model cannot be read or measured.
     """
     scenario = changed_scenario(case.scenario, change)
+    refuse_outside(case.folder, change)
     folder = case.folder.resolve()
-    for model in change.add:
-        _refuse_outside(folder, model)
     profile = case.profile
     known = {model.name: model.sha256 for model in profile.models}
     unknown = [model for model in change.add if known.get(model.name) != _sha256(model, folder)]
@@ -156,11 +155,19 @@ def changed_scenario(scenario: Scenario, change: ScenarioChange) -> Scenario:
         raise Refusal(400, subject, "a scenario that makes sense", got=str(error)[:300]) from error
 
 
-def _refuse_outside(folder: Path, model: AddedModel) -> None:
-    """Files beyond the scenario's folder are nobody's business who can only reach this service."""
-    named = model.path or model.name
-    if "\0" in named or not (folder / named).resolve().is_relative_to(folder):
-        raise Refusal(400, f"model {model.name!r}"[:80], "a path within the scenario's folder", got=repr(named)[:80])
+def refuse_outside(folder: Path, change: ScenarioChange) -> None:
+    """Refuse files beyond the scenario's folder: they are nobody's business who can only reach this service.
+
+    Raises
+    ------
+    Refusal
+    """
+    inside = folder.resolve()
+    for model in change.add:
+        named = model.path or model.name
+        if "\0" in named or not (inside / named).resolve().is_relative_to(inside):
+            expected = "a path within the scenario's folder"
+            raise Refusal(400, f"model {model.name!r}"[:80], expected, got=repr(named)[:80])
 
 
 def measure(models: list[AddedModel], folder: Path, settings: ProfileSettings) -> str:

@@ -19,6 +19,14 @@ KEPT_JOBS = 100
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
+class JobFailed(Exception):
+    """A job that ended without what was asked for; its result still says what happened."""
+
+    def __init__(self, reason: str, result: Any) -> None:
+        self.result = result
+        super().__init__(reason)
+
+
 @dataclass(eq=False)
 class Job:
     """One job.
@@ -31,7 +39,7 @@ class Job:
     created_s, started_s, ended_s : float
         Unix time; 0 before it came to that.
     result : object
-        Plain data; None until it is done.
+        Plain data; None until it has ended.
     error : str
         Why it failed or was cancelled.
     cancelled : Event
@@ -163,6 +171,8 @@ class Jobs:
                 result = job.work(job)
             except PlannerCancelled as reason:
                 status, error = "cancelled", str(reason)
+            except JobFailed as reason:
+                status, result, error = "failed", reason.result, str(reason)
             except (EdgePlanError, Refusal) as reason:
                 status, error = "failed", str(reason)
             except Exception as reason:  # the next job is not to suffer for this one
