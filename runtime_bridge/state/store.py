@@ -1,4 +1,4 @@
-"""The state of a service on its disk, written by a thread of its own so that nobody who serves waits or fails for it."""
+"""What a service remembers across restarts, told by those who serve without waiting or failing for the disk."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class StateStore:
         return found
 
     def close(self) -> None:
-        """Write what waits, where the disk lets it, and let the folder go. Plans still starting count as ``stopped``."""
+        """Write what waits, where the disk lets it, and let the folder go. Plans still starting are ``stopped``."""
         with self._changed:
             if self._closed:
                 return
