@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -76,7 +77,7 @@ class StateFolder:
         os.close(self._lock)
 
     def set_aside(self) -> Path:
-        """Give the database another name, journal and all, so that a new one can begin. Returns that name."""
+        """Give the database, where there is one, another name, journal and all. Returns that name."""
         pattern = re.compile(re.escape(self.database.name) + r"\.damaged-(\d+)")
         numbers = sorted(int(m[1]) for entry in os.scandir(self.path) if (m := pattern.fullmatch(entry.name)))
         for number in numbers[: max(0, len(numbers) - KEPT_DAMAGED + 1)]:
@@ -84,7 +85,8 @@ class StateFolder:
                 self._damaged(number, ending).unlink(missing_ok=True)
         number = numbers[-1] + 1 if numbers else 1
         aside = self._damaged(number, "")
-        os.replace(self.database, aside)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(self.database, aside)
         # A journal left beside a new database would be played back into it.
         journal = self.database.with_name(f"{self.database.name}-wal")
         if journal.exists():

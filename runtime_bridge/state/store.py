@@ -11,7 +11,7 @@ from typing import Any, cast
 from .folder import StateFolder
 from .memory import StateMemory
 from .records import STATUSES, PlanRow, Setup, StateError, Status, StoredDecision, StoredPlan
-from .texts import Document, as_json
+from .texts import Document, as_json, clean
 from .writer import Writer
 
 MIN_BYTES = 2**20
@@ -153,7 +153,7 @@ class StateStore:
         process while they started, for example), and that the disk does not give back as they were.
         """
         with self._changed:
-            rows = list(self._memory.history.good(base_key))
+            rows = list(self._memory.history.good(clean(base_key)))
         return next((stored for row in rows if (stored := self._stored(row)) is not None), None)
 
     def plan(self, number: int) -> StoredPlan | None:

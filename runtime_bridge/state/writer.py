@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .changes import Change
-from .database import DamagedError, Database, damaged
+from .database import DamagedError, Database, damaged, primary_code
 from .folder import StateFolder
 from .memory import StateMemory
 from .records import StateError
@@ -71,6 +71,8 @@ class Writer:
         except (sqlite3.Error, OSError, DamagedError) as error:
             self._trouble = f"the state cannot be read or written: {error}"
             self._news.append(self._trouble)
+        if not self._loaded:
+            self._close_database()
         self._tell()
         self._thread = threading.Thread(target=self._run, name="edgeplan-state", daemon=True)
         self._thread.start()
@@ -164,7 +166,7 @@ class Writer:
             return None
         except sqlite3.Error as error:
             self._distrusted = damaged(error)
-            keep_open = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+            keep_open = primary_code(error) == sqlite3.SQLITE_FULL
             trouble = f"the state cannot be written: {error}"
         except (OSError, DamagedError, StateError) as error:
             trouble = f"the state cannot be written: {error}"
@@ -193,7 +195,9 @@ class Writer:
             try:
                 self._take_over()
                 return
-            except DamagedError as error:
+            except (DamagedError, sqlite3.Error) as error:
+                if isinstance(error, sqlite3.Error) and not damaged(error):
+                    raise
                 reason = str(error)
         else:
             reason = "it failed while it was written"
