@@ -167,7 +167,6 @@ class Database:
         if change.gone:
             with self._transaction():
                 self._drop(change.gone)
-            self._shrink()
         for digest, body in change.documents.items():
             # One transaction each bounds the journal; until a row refers to it, a document is nothing but garbage.
             if self._value("SELECT COUNT(*) FROM documents WHERE sha256 = ?", digest) == 0:
@@ -185,6 +184,7 @@ class Database:
             kept_bytes += sum(d.n_bytes for d in change.decisions)
             if kept_bytes > self._max_bytes // 4:
                 kept_bytes -= self._drop_decisions(kept_bytes - self._max_bytes // 4 + self._max_bytes // 32)
+        self._shrink()
         self._decision_bytes = kept_bytes
         self.last_decision = max([self.last_decision, *(d.id for d in change.decisions)])
 

@@ -58,8 +58,9 @@ class StateMemory:
 
     @property
     def too_large(self) -> list[int]:
-        """Plans that are kept in memory only, for they would take more than their share of the bound."""
-        return sorted(self._too_large)
+        """Plans in use that are kept in memory only, for they would take more than their share of the bound."""
+        rows = self.history.rows
+        return sorted(plan for plan in self._too_large if rows[plan].status in ("starting", "good"))
 
     def load(self, database: Database) -> None:
         """Begin with what earlier processes left. What they left starting has failed: perhaps it ended them."""

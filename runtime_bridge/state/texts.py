@@ -39,11 +39,15 @@ def clean(text: object) -> str:
 
 
 def as_json(value: object, longest: int) -> str:
-    """JSON of whatever it is; what is too long or no data at all is cut to a note that says so."""
+    """JSON of whatever it is; what is too long or no data at all is cut to a note that says so.
+
+    Numbers that JSON has no word for become null: a NaN in a record would be an error to who reads it.
+    """
+    # A value's own methods may raise anything, and its record must not fail the caller.
     try:
         text = json.dumps(value, default=str)
-    except (
-        Exception
-    ) as error:  # a value's own methods may raise anything, and a record of it must never fail its caller
+        if "NaN" in text or "Infinity" in text:
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None))
+    except Exception as error:
         return json.dumps({"unreadable": clean(repr(error))})
     return text if len(text) <= longest else json.dumps({"too_long": len(text), "begins": text[: longest // 2]})

@@ -140,6 +140,8 @@ class Writer:
                 trouble = self._attempt()
                 if self._distrusted:
                     trouble = self._attempt()
+                if self._database is None:
+                    self._reopen()
             with self._changed:
                 self._tried, self._attempt_began_s = ticket, None
                 if trouble is None:
@@ -177,6 +179,13 @@ class Writer:
             # After the error and the statements that it holds are gone, or the file would stay locked.
             self._close_database()
         return trouble
+
+    def _reopen(self) -> None:
+        """After a failure: the file may still be read, and SQLite finds its feet by opening it again."""
+        try:
+            self._open()
+        except (sqlite3.Error, OSError, DamagedError, StateError):
+            self._close_database()
 
     def _write_all(self) -> None:
         assert self._database is not None
