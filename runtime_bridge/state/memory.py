@@ -170,7 +170,8 @@ class StateMemory:
                 self._gone.add(row.id)  # dropped while it was being written
         while self._waiting and change.decisions and self._waiting[0].id <= change.decisions[-1].id:
             self._waiting_bytes -= self._waiting.popleft().n_bytes
-        self._tidy()
+        if change.rows:
+            self._tidy()
 
     def _changed(self, rows: Iterable[PlanRow]) -> None:
         self._unsaved.update((row.id, row) for row in rows if row.id not in self._too_large)

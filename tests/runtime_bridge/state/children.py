@@ -25,13 +25,13 @@ def until(condition) -> None:  # type: ignore[no-untyped-def]
 
 
 def plan_text(rng: random.Random, number: int) -> str:
-    return f'{{"number": {number}, "noise": "{rng.randbytes(rng.choice([10, 1000, 20_000])).hex()}"}}'
+    return f'{{"number": {number}, "noise": "{rng.randbytes(rng.choice([10, 1000, 20_000, 30_000])).hex()}"}}'
 
 
 def writes(folder: Path, seed: int) -> None:
     """Writes as fast as it can, and says what it was told is safe."""
     rng = random.Random(seed)
-    store = StateStore(folder, max_bytes=2**21)
+    store = StateStore(folder, max_bytes=2**20)
     while True:
         store.decide({"noise": rng.random()})
         text = plan_text(rng, rng.randrange(10**9))

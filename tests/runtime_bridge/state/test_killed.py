@@ -12,8 +12,6 @@ from edgeplan.runtime_bridge.state import Setup, StateError, StateStore
 
 from .conftest import Nursery
 
-KILLS = 25
-
 
 def whole(folder: Path) -> bool:
     """Whether SQLite finds the closed file sound and each document is referred to."""
@@ -24,11 +22,12 @@ def whole(folder: Path) -> bool:
     return sound and not unresolved
 
 
-def test_killed_at_any_moment(nursery: Nursery, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [25, pytest.param(250, marks=pytest.mark.slow)])
+def test_killed_at_any_moment(nursery: Nursery, tmp_path: Path, kills: int) -> None:
     rng = random.Random(6)
     troubles: list[str] = []
     good = last = 0
-    for seed in range(KILLS):
+    for seed in range(kills):
         nursery.start("writes", tmp_path, seed)
         if seed % 5:  # some are killed before they have opened the file
             said = [nursery.next()]
@@ -40,7 +39,7 @@ def test_killed_at_any_moment(nursery: Nursery, tmp_path: Path) -> None:
         good = max([good, *(int(plan) for status, plan in said if status == "good")])
         last = max([last, *(int(plan) for _, plan in said)])
 
-        with StateStore(tmp_path, max_bytes=2**21, on_trouble=troubles.append) as store:
+        with StateStore(tmp_path, max_bytes=2**20, on_trouble=troubles.append) as store:
             stored = store.last_good("base")
             rows = {row.id: row for row in store.plans(10**6)}
             assert max(rows, default=0) >= last
@@ -54,27 +53,26 @@ def test_killed_at_any_moment(nursery: Nursery, tmp_path: Path) -> None:
             assert all(rows[int(plan)].status != "good" or int(plan) >= good for _, plan in said if int(plan) in rows)
         assert whole(tmp_path)
         assert not troubles
-    assert good > KILLS
+    assert good > kills
 
 
 def test_each_thing_said_is_true(nursery: Nursery, tmp_path: Path) -> None:
     nursery.start("writes", tmp_path, 1)
     said = [nursery.next() for _ in range(60)] + nursery.kill()
     latest = {int(plan): status for status, plan in said}
-    with StateStore(tmp_path, max_bytes=2**21) as store:
+    may_be = {
+        "good": {"good", "retired"},
+        "starting": {"failed", "good", "rolled_back"},
+        "failed": {"failed"},
+        "rolled_back": {"rolled_back"},
+    }
+    with StateStore(tmp_path, max_bytes=2**20) as store:
         found = {row.id: row.status for row in store.plans(10**6)}
     goods = [plan for plan, status in found.items() if status == "good"]
     assert len(goods) == 1
-    for plan, status in latest.items():
-        assert (
-            found[plan]
-            in {
-                "good": {"good", "retired"},
-                "starting": {"failed", "good", "rolled_back"},
-                "failed": {"failed"},
-                "rolled_back": {"rolled_back"},
-            }[status]
-        )
+    for plan in latest.keys() & found.keys():  # the oldest have been dropped
+        assert found[plan] in may_be[latest[plan]]
+    assert len(latest.keys() & found.keys()) > 3
 
 
 def test_one_process_at_a_time(nursery: Nursery, tmp_path: Path) -> None:
