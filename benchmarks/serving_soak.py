@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -39,12 +39,13 @@ import onnxruntime
 import psutil
 import uvloop
 import yaml
-from edgeplan.formulation import EdgePlanError, Plan, Poisson, Problem, Stream
+from edgeplan.formulation import Plan, Poisson, Stream
 from edgeplan.interface.facade import candidates
 from edgeplan.interface.serving.app import create_app
-from edgeplan.interface.serving.engine import Engine
+from edgeplan.interface.serving.engine import EngineSettings
 from edgeplan.interface.serving.load_client import LoadClient, Question, Reply
 from edgeplan.interface.serving.server import Server
+from edgeplan.interface.serving.startup import started
 from edgeplan.interface.signals import stop_on_signals
 from edgeplan.profiles import (
     Profile,
@@ -59,6 +60,7 @@ from edgeplan.runtime_bridge import Arrivals, RequestRecord, prepare_plan
 from edgeplan.runtime_bridge.clock import now_us
 from edgeplan.runtime_bridge.hog import core_hog
 from edgeplan.runtime_bridge.pipeline import Pipeline
+from edgeplan.runtime_bridge.state import StateStore
 from scipy import stats
 
 import edgeplan
@@ -73,6 +75,8 @@ PLANNED = 0.5
 CONFIDENCE = 0.95
 REASON_LENGTH = 150
 MOST_REASONS = 10
+RESOLVE_LIMIT_S = 1.0
+DETECTED_WITHIN_US = 30e6
 
 
 # ---- the server's process ----
@@ -101,48 +105,37 @@ class Saboteur:
         self._ends[model] = kind, time.monotonic() + for_s
 
 
-def serve(control: Connection, log: Connection, problem: Problem, plans: Sequence[Plan], files: Mapping[str, Path],
-          planner_grace_s: float) -> None:  # fmt: skip
+def serve(control: Connection, log: Connection, folder: Path, plans: Sequence[Plan], planner_grace_s: float) -> None:
     """Serve until SIGINT; write down every request that ends; do what is said through the pipe."""
-    saboteur, lock, serving = Saboteur(), threading.Lock(), 0
+    saboteur, lock = Saboteur(), threading.Lock()
 
     def ended(record: RequestRecord) -> None:
+        if not record.label:
+            return  # the server's own, by which it warms up
         ran = [segment.segment for segment in record.segments]
         outcome = "refused" if record.refused else "failed" if record.error else "answered"
-        line = f"{record.label}\t{outcome}\t{len(ran) - len(set(ran))}".encode()
         with lock:
-            log.send_bytes(line)
+            log.send_bytes(f"{record.label}\t{outcome}\t{len(ran) - len(set(ran))}".encode())
 
-    with Engine(problem, plans[0], files, on_record=ended) as engine:
-        controller = engine._controller
-        if controller._planner is not None:
-            controller._planner._grace_s = planner_grace_s
-
-        def swapped(plan: Plan) -> str:
-            try:
-                engine.runtime.swap(problem, plan)
-            except EdgePlanError as error:
-                return str(error)
-            return ""
+    case = edgeplan.load(folder / "scenario.yaml", folder / "profile.json").here()
+    with (
+        StateStore(folder / "state") as store,
+        started(case, lambda: plans[0], EngineSettings(), store, "soak") as engine,
+    ):
+        engine.runtime.listeners.append(ended)
+        planner = engine.controller._planner
+        assert planner is not None
+        planner._grace_s = planner_grace_s
 
         def obey() -> None:
-            nonlocal serving
-            while True:
-                try:
+            with suppress(EOFError):
+                while True:
                     order, *details = control.recv()
-                except EOFError:
-                    return
-                answer: object = None
-                if order == "swap":
-                    serving = 1 - serving
-                    answer = swapped(plans[serving])
-                elif order == "planner":
-                    answer = controller._planner.pid if controller._planner else 0
-                elif order == "resolve":
-                    threading.Thread(target=controller.resolve, daemon=True).start()
-                elif order == "sabotage":
-                    saboteur.begin(*details)
-                control.send(answer)
+                    if order == "swap":
+                        engine.runtime.swap(case.problem, plans[details[0]])
+                    elif order == "sabotage":
+                        saboteur.begin(*details)
+                    control.send(planner.pid)
 
         def listening(port: int) -> None:
             control.send(port)
@@ -159,7 +152,7 @@ def serve(control: Connection, log: Connection, problem: Problem, plans: Sequenc
 class Bench:
     """What is served, what is asked, and what the right answers are."""
 
-    problem: Problem
+    folder: Path
     plans: tuple[Plan, Plan]
     files: dict[str, Path]
     questions: dict[str, list[Question]]
@@ -205,7 +198,7 @@ class Bench:
             prepare_plan(case.problem, plan, case.files)
         feeds = {name: [sample_inputs(path, seed=k) for k in range(INPUTS)] for name, path in files.items()}
         return cls(
-            case.problem,
+            folder,
             plans,
             files,
             {name: [Question.of(name, each) for each in inputs] for name, inputs in feeds.items()},
@@ -301,13 +294,11 @@ class Accounts:
 
 @dataclass
 class Fault:
-    """One that was injected, and what was seen of it. Instants on the monotonic clock, microseconds."""
+    """One that was injected. Instants on the monotonic clock, microseconds."""
 
     name: str
     begin_us: float
     end_us: float = np.inf
-    seen_us: float = np.inf
-    seen: str = ""
 
 
 @dataclass
@@ -411,6 +402,10 @@ class Soak:
             return True
         return False
 
+    async def resolve(self) -> None:
+        """Ask for a re-solve, which is not waited for."""
+        await self.client.call("POST", "/edgeplan/resolve", {"time_limit_s": RESOLVE_LIMIT_S})
+
     async def _sample(self) -> None:
         while True:
             self.samples.take(self.process)
@@ -418,24 +413,34 @@ class Soak:
                 return
 
     async def _swap(self) -> None:
+        """Back and forth between the plan that serves and the one before."""
+        await self.order("swap", 1)  # so that there is one
         while await self.rest(self.options.swap_s):
-            began_us = now_us()
-            if error := await self.order("swap"):
-                self.refused_swaps.append(error)
+            try:
+                status, job = await self.client.call("POST", "/edgeplan/rollback")
+                while status in (200, 202) and job["status"] in ("queued", "running"):
+                    await asyncio.sleep(0.1)
+                    status, job = await self.client.call("GET", f"/edgeplan/jobs/{job['id']}")
+            except (OSError, TimeoutError) as error:
+                self.refused_swaps.append(str(error))
+                continue
+            result = job.get("result") or {}
+            if result.get("action") == "switched":
+                self.swaps.append((now_us() - result["swap_s"] * 1e6, now_us()))
             else:
-                self.swaps.append((began_us, now_us()))
+                self.refused_swaps.append(str(result.get("reason") or job.get("error") or job))
 
     async def _break(self) -> None:
         """One fault after another, each half a slot after the last."""
         if not await self.rest(self.options.fault_s / 2):
             return
-        for name, inject in itertools.cycle(FAULTS.items()):
+        for name, (inject, _) in itertools.cycle(FAULTS.items()):
             if name in self.options.without:
                 continue
             until_s = time.monotonic() + self.options.fault_s
             fault = Fault(name, now_us())
             self.faults.append(fault)
-            await inject(self, fault)
+            await inject(self)
             fault.end_us = now_us()
             if not await self.rest(max(0.0, until_s - time.monotonic())):
                 return
@@ -443,52 +448,53 @@ class Soak:
     async def _listen(self) -> None:
         """What the server says of faults and decisions, as it says it."""
         known: set[str] = set()
+        planner = await self.order("planner")
         while True:
-            for path, words in (("/edgeplan/decisions", _decision), ("/edgeplan/faults", _reported)):
+            if (other := await self.order("planner")) not in (planner, 0):
+                planner = other
+                self.told.append((now_us(), "planner: another process"))
+            for path in ("/edgeplan/decisions", "/edgeplan/faults", "/edgeplan/history?limit=20"):
                 with suppress(OSError, TimeoutError):
-                    status, entries = await self.client.call("GET", path)
-                    for entry in entries if status == 200 and isinstance(entries, list) else ():
-                        if (said := words(entry)) not in known:
-                            known.add(said)
-                            self.told.append((now_us(), said))
+                    _, data = await self.client.call("GET", path)
+                    for words in _words(data):
+                        if words not in known:
+                            known.add(words)
+                            self.told.append((now_us(), words.partition(" ")[2]))
             if not await self.rest(0.5):
                 return
 
 
-def _decision(entry: dict[str, Any]) -> str:
-    return f"{entry['action']}: {'; '.join(entry['drifts'])} {entry['reason']}"
-
-
-def _reported(entry: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in entry.items())
+def _words(data: Any) -> Iterator[str]:
+    """Each entry in words, behind what tells it from others. Plans exchanged because the soak said so are no news."""
+    if isinstance(data, dict):
+        if data["trouble"]:
+            yield f"state state: {data['trouble']}"
+        data = [{**each["what"], "at_us": each["id"]} for each in data["events"] if each["kind"] == "fault"]
+    for entry in data:
+        if "action" in entry and entry["origin"] != "rollback":
+            why = "; ".join([*entry["drifts"], entry["reason"]])
+            yield f"{entry['at_us']} {entry['origin']}, {entry['action']}: {why}"
+        elif "kind" in entry:
+            yield f"{entry.get('at_us', entry.get('since_us'))} {entry['kind']} {entry['model']}: {entry['reason']}"
 
 
 # ---- the faults ----
 
 
-async def planner_killed(soak: Soak, fault: Fault) -> None:
+async def planner_killed(soak: Soak) -> None:
     """In the middle of a solve."""
-    before = await soak.order("planner")
-    await soak.order("resolve")
-    os.kill(before, signal.SIGKILL)
-    await _replaced(soak, fault, before)
+    await soak.resolve()
+    await asyncio.sleep(0.2)
+    os.kill(await soak.order("planner"), signal.SIGKILL)
 
 
-async def planner_stopped(soak: Soak, fault: Fault) -> None:
+async def planner_stopped(soak: Soak) -> None:
     """For longer than its limit."""
-    before = await soak.order("planner")
-    os.kill(before, signal.SIGSTOP)
-    await soak.order("resolve")
-    await _replaced(soak, fault, before)
+    os.kill(await soak.order("planner"), signal.SIGSTOP)
+    await soak.resolve()
 
 
-async def _replaced(soak: Soak, fault: Fault, before: int) -> None:
-    while not fault.seen and await soak.rest(0.1):
-        if await soak.order("planner") not in (before, 0):
-            fault.seen_us, fault.seen = now_us(), "another planner's process"
-
-
-async def server_stopped(soak: Soak, fault: Fault) -> None:
+async def server_stopped(soak: Soak) -> None:
     soak.process.suspend()
     try:
         await asyncio.sleep(2.0)
@@ -496,11 +502,11 @@ async def server_stopped(soak: Soak, fault: Fault) -> None:
         soak.process.resume()
 
 
-async def model_touched(soak: Soak, fault: Fault) -> None:
+async def model_touched(soak: Soak) -> None:
     next(iter(soak.bench.files.values())).touch()
 
 
-async def model_replaced(soak: Soak, fault: Fault) -> None:
+async def model_replaced(soak: Soak) -> None:
     """By another model's file, and put back."""
     first, second, *_ = soak.bench.files.values()
     kept, new = first.with_suffix(".kept"), first.with_suffix(".new")
@@ -513,11 +519,11 @@ async def model_replaced(soak: Soak, fault: Fault) -> None:
         kept.replace(first)
 
 
-async def sessions_raise(soak: Soak, fault: Fault) -> None:
+async def sessions_raise(soak: Soak) -> None:
     await _sabotaged(soak, "raises", 2.0)
 
 
-async def sessions_hang(soak: Soak, fault: Fault) -> None:
+async def sessions_hang(soak: Soak) -> None:
     await _sabotaged(soak, "hangs", 8.0)
 
 
@@ -526,7 +532,7 @@ async def _sabotaged(soak: Soak, kind: str, for_s: float) -> None:
     await soak.rest(for_s)
 
 
-async def core_taken(soak: Soak, fault: Fault) -> None:
+async def core_taken(soak: Soak) -> None:
     hog = core_hog(min(os.sched_getaffinity(0)))
     await asyncio.to_thread(hog.__enter__)  # which waits, as sending must not
     try:
@@ -535,7 +541,7 @@ async def core_taken(soak: Soak, fault: Fault) -> None:
         hog.__exit__(None, None, None)
 
 
-async def memory_taken(soak: Soak, fault: Fault) -> None:
+async def memory_taken(soak: Soak) -> None:
     script = "import sys, time; held = b'x' * (int(sys.argv[1]) << 20); time.sleep(600)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(soak.options.memory_mib))
     try:
@@ -545,29 +551,30 @@ async def memory_taken(soak: Soak, fault: Fault) -> None:
         await process.wait()
 
 
-async def disk_full(soak: Soak, fault: Fault) -> None:
+async def disk_full(soak: Soak) -> None:
     """Nothing that the server writes to files arrives, while it has a plan to write down."""
     before = resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE, (1, before[1]))
     try:
-        await soak.order("resolve")
+        await soak.resolve()
         await soak.rest(soak.options.fault_s / 2)
     finally:
         resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE, before)
 
 
-FAULTS: dict[str, Callable[[Soak, Fault], Awaitable[None]]] = {
-    "planner killed": planner_killed,
-    "whole server stopped for 2 s": server_stopped,
-    "model file touched": model_touched,
-    "sessions of a model raise for 2 s": sessions_raise,
-    "model file replaced and put back": model_replaced,
-    "core taken by another process": core_taken,
-    "planner stopped": planner_stopped,
-    "memory taken by another process": memory_taken,
-    "disk full": disk_full,
-    "sessions of a model hang for 8 s": sessions_hang,
+FAULTS: dict[str, tuple[Callable[[Soak], Awaitable[None]], str]] = {
+    "planner killed": (planner_killed, "planner:"),
+    "whole server stopped for 2 s": (server_stopped, "clock "),
+    "model file touched": (model_touched, "file "),
+    "sessions of a model raise for 2 s": (sessions_raise, "failing |backend "),
+    "model file replaced and put back": (model_replaced, "file "),
+    "core taken by another process": (core_taken, "drift.*core of core"),
+    "planner stopped": (planner_stopped, "planner:"),
+    "memory taken by another process": (memory_taken, "memory "),
+    "disk full": (disk_full, "state:"),
+    "sessions of a model hang for 8 s": (sessions_hang, "hang "),
 }
+"""What does it, and the words by which the server tells that it has seen it."""
 
 
 # ---- the report ----
@@ -601,9 +608,11 @@ def fault_rows(soak: Soak, last_us: float) -> list[str]:
         detected, said, bad, n, recovered = [], [], Counter[str](), 0, []
         for k in times:
             fault, next_us = soak.faults[k], begins[k + 1]
-            told = [(at_us, words) for at_us, words in soak.told if fault.begin_us <= at_us < next_us]
-            if fault.seen:
-                told.append((fault.seen_us, fault.seen))
+            told = [
+                (at_us, words)
+                for at_us, words in soak.told
+                if 0 <= at_us - fault.begin_us < DETECTED_WITHIN_US and re.match(FAULTS[name][1], words)
+            ]
             if told:
                 at_us, words = min(told)
                 detected.append((at_us - fault.begin_us) / 1e6)
@@ -704,7 +713,7 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         "",
         "## Faults",
         "",
-        "Seconds from when a fault begins to the first word of it (in decisions or faults), and from its end to that "
+        "Seconds from when a fault begins to the server's first word of it, and from its end to that "
         "of the last half second in which more than a tenth of the requests was not answered in time; requests until "
         "the next fault.",
         "",
@@ -740,9 +749,7 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     control, theirs = context.Pipe()
     log, log_end = context.Pipe(duplex=False)
-    server = context.Process(
-        target=serve, args=(theirs, log_end, bench.problem, bench.plans, bench.files, options.planner_grace_s)
-    )
+    server = context.Process(target=serve, args=(theirs, log_end, folder, bench.plans, options.planner_grace_s))
     server.start()
     theirs.close()
     log_end.close()
