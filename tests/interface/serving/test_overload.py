@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -18,32 +16,17 @@ import pytest
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
 from edgeplan.formulation import Poisson, Problem, Stream
-from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
 from edgeplan.interface.serving.load_client import LoadClient, Question, Reply
-from edgeplan.interface.serving.server import Server
 from edgeplan.runtime_bridge import Arrivals, RequestRecord
 from edgeplan.runtime_bridge.pipeline import Pipeline
 
 from ...conftest import CORES, Toys
+from .loopback import served
 
 SERVICE_S = 0.04
 DEADLINE_US = 10 * SERVICE_S * 1e6
 CAPACITY_HZ = len(CORES) / SERVICE_S
-
-
-@contextmanager
-def served(engine: Engine) -> Iterator[int]:
-    """The engine behind a server on a free port of loopback."""
-    ports: SimpleQueue[int] = SimpleQueue()
-    server = Server(create_app(engine), engine, "127.0.0.1", 0, on_listening=ports.put)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield ports.get(timeout=20)
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 @pytest.fixture
