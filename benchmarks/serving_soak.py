@@ -73,6 +73,7 @@ DISTURBED = 0.1
 WARM_UP = 0.25
 PLANNED = 0.5
 CONFIDENCE = 0.95
+LEAST_BLOCKS = 8
 REASON_LENGTH = 150
 MOST_REASONS = 10
 RESOLVE_LIMIT_S = 1.0
@@ -319,8 +320,8 @@ class Samples:
             self.values["threads"].append(int(read["Threads"]))
             self.values["open files"].append(process.num_fds())
 
-    def growth(self, name: str, block_s: float) -> tuple[float, float, float, float, float]:
-        """First and last after the warm-up, slope a minute and the ends of its confidence interval.
+    def growth(self, name: str, block_s: float) -> tuple[float, float, float, float, float, int]:
+        """First and last after the warm-up, slope a minute and the ends of its confidence interval, number of blocks.
 
         Of the means over blocks, for samples that are seconds apart say much the same.
         """
@@ -331,10 +332,10 @@ class Samples:
         times = np.array([at_s[blocks == b].mean() for b in kept]) / 60
         means = np.array([values[blocks == b].mean() for b in kept])
         if len(kept) < 3:
-            return means[0], means[-1], np.nan, -np.inf, np.inf
+            return means[0], means[-1], np.nan, -np.inf, np.inf, len(kept)
         fit = stats.linregress(times, means)
         half = fit.stderr * stats.t.ppf((1 + CONFIDENCE) / 2, len(kept) - 2)
-        return means[0], means[-1], fit.slope, fit.slope - half, fit.slope + half
+        return means[0], means[-1], fit.slope, fit.slope - half, fit.slope + half, len(kept)
 
 
 class Soak:
@@ -556,7 +557,7 @@ async def disk_full(soak: Soak) -> None:
     before = resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE, (1, before[1]))
     try:
-        await soak.resolve()
+        await soak.client.call("POST", "/edgeplan/rollback")
         await soak.rest(soak.options.fault_s / 2)
     finally:
         resource.prlimit(soak.process.pid, resource.RLIMIT_FSIZE, before)
@@ -565,7 +566,7 @@ async def disk_full(soak: Soak) -> None:
 FAULTS: dict[str, tuple[Callable[[Soak], Awaitable[None]], str]] = {
     "planner killed": (planner_killed, "planner:"),
     "whole server stopped for 2 s": (server_stopped, "clock "),
-    "model file touched": (model_touched, "file "),
+    "model file touched": (model_touched, ""),
     "sessions of a model raise for 2 s": (sessions_raise, "failing |backend "),
     "model file replaced and put back": (model_replaced, "file "),
     "core taken by another process": (core_taken, "drift.*core of core"),
@@ -574,7 +575,7 @@ FAULTS: dict[str, tuple[Callable[[Soak], Awaitable[None]], str]] = {
     "disk full": (disk_full, "state:"),
     "sessions of a model hang for 8 s": (sessions_hang, "hang "),
 }
-"""What does it, and the words by which the server tells that it has seen it."""
+"""What does it, and the words by which the server tells that it has seen it; empty where there is nothing to tell."""
 
 
 # ---- the report ----
@@ -611,7 +612,9 @@ def fault_rows(soak: Soak, last_us: float) -> list[str]:
             told = [
                 (at_us, words)
                 for at_us, words in soak.told
-                if 0 <= at_us - fault.begin_us < DETECTED_WITHIN_US and re.match(FAULTS[name][1], words)
+                if 0 <= at_us - fault.begin_us < DETECTED_WITHIN_US
+                and FAULTS[name][1]
+                and re.match(FAULTS[name][1], words)
             ]
             if told:
                 at_us, words = min(told)
@@ -633,10 +636,10 @@ def memory_rows(soak: Soak, block_s: float) -> tuple[list[str], list[str]]:
     """One line for each thing that must not grow, and those that did."""
     rows, grown = [], []
     for name in soak.samples.values:
-        first, last, slope, low, high = soak.samples.growth(name, block_s)
+        first, last, slope, low, high, n_blocks = soak.samples.growth(name, block_s)
         rows.append(f"| {name} | {first:.1f} | {last:.1f} | {slope:+.3f} | {low:+.3f} to {high:+.3f} |")
         # What is above zero by chance, or by a trifle, is no growth.
-        if low > 0 and last - first > max(0.02 * first, 2.0):
+        if n_blocks >= LEAST_BLOCKS and low > 0 and last - first > max(0.02 * first, 2.0):
             grown.append(name)
     return rows, grown
 
@@ -705,7 +708,7 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         "## Memory, threads, open files of the server",
         "",
         f"Means over {options.swap_s:g} s, the first {WARM_UP:.0%} of the time left out; the slope's interval is of "
-        f"{CONFIDENCE:.0%}.",
+        f"{CONFIDENCE:.0%}. Below {LEAST_BLOCKS} means there is no verdict.",
         "",
         "| | first | last | slope a minute | interval |",
         "|---|---|---|---|---|",
