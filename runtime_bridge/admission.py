@@ -18,7 +18,7 @@ from ..formulation import AdmissionError
 _PACE_STEP = 0.1
 _PACE_SHARE = 0.9
 _SLOWEST_LOG_PACE = math.log(20.0)
-_MEMORY_US = 3e6
+_MEMORY_US = 2e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +48,8 @@ class Pace:
 
     It rises by 9 % when a segment took longer and falls by 1 % when it did not: a quantile by stochastic approximation
     (Robbins, Monro 1951, doi 10.1214/aoms/1177729586) on the logarithm. Promises are made by it, so it is a high
-    quantile and not the mean. What was seen is forgotten within seconds: where all requests of a model are refused for
-    being slow, nothing would ever show that it is no longer.
+    quantile and not the mean. Where nothing runs any more, it is forgotten within seconds: if all requests of a model
+    are refused for being slow, nothing would ever show that it is no longer.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,8 @@ class Pace:
 
     def _log_ratio(self, model: str, now_us: float) -> float:
         log_ratio, then_us = self._seen.get(model, (0.0, now_us))
-        return log_ratio * math.exp((then_us - now_us) / _MEMORY_US)
+        idle_us = max(0.0, now_us - then_us - _MEMORY_US)
+        return log_ratio * math.exp(-idle_us / _MEMORY_US)
 
 
 @dataclass(frozen=True)
