@@ -37,6 +37,9 @@ def test_a_model_that_was_slow_once_is_asked_again() -> None:
     assert pace.of("slow", 40e3) > 15
     assert pace.of("fast", 40e3) == 1
     assert pace.of("slow", 20e6) < 1.1
+    for k in range(40):
+        pace.observe("seldom", 1.0, 1000.0, k * 1e6)
+    assert pace.of("seldom", 40e6) > 15, "what runs seldom is slow all the same"
 
 
 @pytest.mark.parametrize("load", [0.7, 1.5, 3.0])
