@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from socket import socket
 
 import uvicorn
@@ -14,6 +17,9 @@ from .notify import notify, watchdog_interval_s
 
 KEEP_ALIVE_S = 15
 BACKLOG = 512
+NICENESS = -10
+"""Of the thread that answers, where the system lets it: it needs little, but while every core runs a model it would wait
+its turn at each of the several steps that a request takes, and refusals with it."""
 
 
 class Server(uvicorn.Server):
@@ -62,6 +68,8 @@ class Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
+            with suppress(PermissionError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
             notify("READY=1")
             if self._on_listening is not None:
                 self._on_listening(self.servers[0].sockets[0].getsockname()[1])
