@@ -18,8 +18,8 @@ from .notify import notify, watchdog_interval_s
 KEEP_ALIVE_S = 15
 BACKLOG = 512
 NICENESS = -10
-"""Of the thread that answers, where the system lets it: it needs little, but while every core runs a model it would wait
-its turn at each of the several steps that a request takes, and refusals with it."""
+"""Of the thread that answers, where the system lets it: it needs little, but while every core runs a model it would
+wait its turn at each of the several steps that a request takes, and refusals with it."""
 
 
 class Server(uvicorn.Server):

@@ -24,7 +24,7 @@ from edgeplan.runtime_bridge.pipeline import Pipeline
 from ...conftest import CORES, Toys
 from .loopback import served
 
-SERVICE_S = 0.04
+SERVICE_S = 0.08
 DEADLINE_US = 10 * SERVICE_S * 1e6
 CAPACITY_HZ = len(CORES) / SERVICE_S
 
@@ -65,14 +65,17 @@ def phases(models: list[str], *loads: tuple[float, float]) -> Arrivals:
 
 
 def test_overload_is_refused_in_time_and_passes(slow_toys: Toys) -> None:
-    bound, calm_s, overload_s, after_s = 40, 0.4, 2.0, 1.6
+    bound, calm_s, overload_s, after_s = 40, 0.4, 2.4, 2.2
     questions = {name: Question.of(name, slow_toys.feeds()) for name in slow_toys.files}
     arrivals = phases(list(questions), (0.5, calm_s), (3.0, overload_s), (0.3, after_s))
-    most, replies = 0, []
+    most = 0
+    replies: list[Reply] = []
+    records: list[RequestRecord] = []
 
-    def ended(_: RequestRecord) -> None:
+    def ended(record: RequestRecord) -> None:
         nonlocal most
         most = max(most, engine.runtime.in_flight)
+        records.append(record)
 
     async def run(port: int) -> float:
         async with LoadClient(port) as client:
@@ -90,16 +93,15 @@ def test_overload_is_refused_in_time_and_passes(slow_toys: Toys) -> None:
     assert most <= bound
     due_s = {reply.request_id: (reply.due_us - start_us) / 1e6 for reply in replies}
     overload = [r for r in replies if calm_s <= due_s[r.request_id] < calm_s + overload_s]
-    accepted = [r for r in overload if not r.error]
     refused = [r for r in overload if r.error]
-    in_time = [r for r in accepted if r.in_time(DEADLINE_US)]
+    in_time = [r for r in overload if r.in_time(DEADLINE_US)]
     assert len(refused) > len(overload) / 3
-    assert len(in_time) > 0.8 * len(accepted), "what is accepted keeps its deadline"
-    assert len(in_time) > 0.5 * CAPACITY_HZ * overload_s, "the cores are used for what is in time"
+    assert len(in_time) > 0.3 * CAPACITY_HZ * overload_s, "the cores are used for what is in time"
+    taken = [record for record in records if not record.refused]
+    assert sum(record.missed for record in taken) < 0.2 * len(taken), "what is accepted keeps its deadline"
     assert np.median([r.response_us for r in refused]) < DEADLINE_US / 4
-    later = [r for r in replies if due_s[r.request_id] > calm_s + overload_s + 1.0]
-    assert later
-    assert all(r.in_time(DEADLINE_US) for r in later)
+    later = [r.in_time(DEADLINE_US) for r in replies if due_s[r.request_id] > calm_s + overload_s + 1.2]
+    assert np.mean(later) > 0.9, "it recovers"
 
 
 def test_answers_are_the_models_and_carry_their_ids(toys: Toys) -> None:
