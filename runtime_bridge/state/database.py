@@ -237,7 +237,8 @@ def damaged(error: sqlite3.Error) -> bool:
     return primary_code(error) in _DAMAGE
 
 
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
+_DAMAGE_WHEN_READ = (*_DAMAGE, sqlite3.SQLITE_ERROR, None)  # no such table; a text that is none
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -253,7 +254,7 @@ def _damage_told() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if damaged(error) or primary_code(error) is None:
+        if primary_code(error) in _DAMAGE_WHEN_READ:
             raise DamagedError(str(error)) from error
         if primary_code(error) in _IN_USE:
             raise StateError(
