@@ -211,14 +211,13 @@ class Database:
         """Give free pages back where they are many; few are soon used again."""
         page_bytes = self._value("PRAGMA page_size")
         while self._value("PRAGMA freelist_count") * page_bytes > self._max_bytes // 8:
-            with self._transaction():
-                self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            self._empty_long_journal()
+            # It has a step a page and no column, of which `execute` takes only the first step.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(f"{self._path}-wal").st_size > self._max_bytes // 16:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._empty_long_journal()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -227,6 +226,12 @@ class Database:
             if self._connection.in_transaction:  # some failures roll back by themselves
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _empty_long_journal(self) -> None:
+        """Before each transaction, so that the journal never holds more than that and a little."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(f"{self._path}-wal").st_size > self._max_bytes // 16:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _value(self, statement: str, *values: object) -> Any:
         return self._connection.execute(statement, values).fetchone()[0]
