@@ -39,6 +39,10 @@ CREATE TABLE decisions (id INTEGER PRIMARY KEY, at_s REAL NOT NULL, kind TEXT NO
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+_UNUSED_DOCUMENTS = """
+SELECT sha256 FROM documents WHERE sha256 NOT IN (
+    SELECT scenario_sha256 FROM plans UNION SELECT profile_sha256 FROM plans UNION SELECT plan_sha256 FROM plans
+)"""
 _ROOM = f"LENGTH(body) + LENGTH(kind) + {DECISION_BYTES}"
 _PLAN_COLUMNS = (
     "id, base_key, scenario_sha256, profile_sha256, plan_sha256, origin, reason, predicted, begun_at_s, changed_at_s,"
@@ -166,7 +170,7 @@ class Database:
         """
         if change.gone:
             with self._transaction():
-                self._drop(change.gone)
+                self._drop(change)
         for digest, body in change.documents.items():
             # One transaction each bounds the journal; until a row refers to it, a document is nothing but garbage.
             if self._value("SELECT COUNT(*) FROM documents WHERE sha256 = ?", digest) == 0:
@@ -188,11 +192,12 @@ class Database:
         self._decision_bytes = kept_bytes
         self.last_decision = max([self.last_decision, *(d.id for d in change.decisions)])
 
-    def _drop(self, gone: frozenset[int]) -> None:
-        self._connection.executemany("DELETE FROM plans WHERE id = ?", [(plan,) for plan in gone])
-        self._connection.execute(
-            "DELETE FROM documents WHERE sha256 NOT IN (SELECT scenario_sha256 FROM plans"
-            " UNION SELECT profile_sha256 FROM plans UNION SELECT plan_sha256 FROM plans)"
+    def _drop(self, change: Change) -> None:
+        self._connection.executemany("DELETE FROM plans WHERE id = ?", [(plan,) for plan in change.gone])
+        # What an attempt that failed has written of this change is of use to this one.
+        unused = self._connection.execute(_UNUSED_DOCUMENTS).fetchall()
+        self._connection.executemany(
+            "DELETE FROM documents WHERE sha256 = ?", [row for row in unused if row[0] not in change.documents]
         )
 
     def _drop_decisions(self, excess_bytes: int) -> int:
