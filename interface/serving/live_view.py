@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime_bridge import RequestRecord
+from ...runtime_bridge import RequestRecord, SegmentRecord
 from ...runtime_bridge.clock import now_us
 from ...runtime_bridge.footprint import resident_bytes
+from ..trace import trace
 from .engine import Engine
 
 WINDOW_US = 5e6
@@ -55,6 +56,24 @@ def live_view(engine: Engine) -> dict[str, Any]:
             for decision in list(engine.decisions)[-8:][::-1]
         ],
     }
+
+
+def recent_trace(engine: Engine, seconds: float) -> dict[str, Any]:
+    """Trace of the requests that ended in the last seconds, as far back as records are kept; see `edgeplan.interface.trace`."""
+    runtime, first_us = engine.runtime, now_us() - seconds * 1e6
+
+    def predicted(record: RequestRecord, segment: SegmentRecord) -> tuple[str, float] | None:
+        try:
+            scored = runtime.scored_segments(record.plan_version, record.model)[segment.segment]
+        except LookupError:  # a plan so old that nothing is known of it any more
+            return None
+        if segment.gang is None:
+            return scored.planned.configuration.name, scored.latency_us
+        return scored.planned.gangs[segment.gang].configuration.name, scored.gang_us[segment.gang]
+
+    decisions = [decision for decision in list(engine.decisions) if decision.at_us >= first_us]
+    cores = [core for processor in runtime.problem.platform.processors for core in processor.cores]
+    return trace(reversed(list(_since(engine, first_us))), decisions, predicted, cores)
 
 
 def _since(engine: Engine, first_us: float) -> Iterator[RequestRecord]:

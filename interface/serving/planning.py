@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from ...formulation import Plan
 from ...runtime_bridge import Decision
 from .engine import Engine
-from .live_view import live_view
+from .live_view import live_view, recent_trace
 from .refusal import Refusal
 
 
@@ -30,6 +30,12 @@ def planning_routes(engine: Engine) -> APIRouter:
     async def live() -> dict[str, Any]:
         """What the page shows: the last seconds by model and core, memory, decisions."""
         return live_view(engine)
+
+    @routes.get("/trace")
+    def trace(seconds: Annotated[float, Query(gt=0, le=3600)] = 5.0) -> JSONResponse:
+        """What each core ran for the requests that ended lately, for https://ui.perfetto.dev or chrome://tracing."""
+        headers = {"Content-Disposition": 'attachment; filename="edgeplan-trace.json"'}
+        return JSONResponse(recent_trace(engine, seconds), headers=headers)
 
     @routes.get("/plan")
     async def plan() -> dict[str, Any]:
