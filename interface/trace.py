@@ -21,8 +21,8 @@ CORES_PROCESS = 1
 REQUESTS_PROCESS = 2
 DECISIONS_THREAD = 1
 _GRID_PER_US = 8
-"""Instants are kept to eighths of a microsecond: exact as binary fractions and as whole nanoseconds, so that slices that
-touch do not overlap by the rounding of whoever reads them."""
+"""Instants are kept to eighths of a microsecond: exact as binary fractions and as whole nanoseconds, so that slices
+that touch do not overlap by the rounding of whoever reads them."""
 
 
 def trace(

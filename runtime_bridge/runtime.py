@@ -120,6 +120,10 @@ class LiveRuntime:
         """Requests accepted and not finished."""
         return self._executor.in_flight
 
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """By model, requests accepted and not finished, and how many of them wait: have no segment that runs."""
+        return self._executor.loads()
+
     def submit(
         self,
         model: str,

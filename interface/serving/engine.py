@@ -16,6 +16,7 @@ from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
 from .inference import ServedModel, TensorForm
+from .metrics import LiveMetrics
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
@@ -79,13 +80,15 @@ class Engine:
             admission=self.settings.admission,
             on_record=self._ended,
         )
+        self.statistics.compare_with(self.runtime)
+        self.statistics.registry.register(LiveMetrics(self))
         self._serving = False
         try:
             self.models = {model.name: self._described(model.name, files[model.name]) for model in problem.models}
         except BaseException:
             self.runtime.close()
             raise
-        self._controller = Controller(self.runtime, problem, seed=self.settings.seed, on_decision=self.decisions.append)
+        self._controller = Controller(self.runtime, problem, seed=self.settings.seed, on_decision=self._decided)
         if self.settings.adapt:
             self._controller.__enter__()
         self._serving = True
@@ -119,6 +122,10 @@ class Engine:
         # It has all the time it needs: nothing of the first run says what later ones take.
         outputs = self.runtime.submit(name, feeds, deadline_us=float("inf")).result()
         return ServedModel(name, "1", PLATFORM, _forms(feeds), _forms(outputs))
+
+    def _decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        self.statistics.decided(decision)
 
     def _ended(self, record: RequestRecord) -> None:
         if self._serving:

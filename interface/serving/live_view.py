@@ -59,7 +59,7 @@ def live_view(engine: Engine) -> dict[str, Any]:
 
 
 def recent_trace(engine: Engine, seconds: float) -> dict[str, Any]:
-    """Trace of the requests that ended in the last seconds, as far back as records are kept; see `edgeplan.interface.trace`."""
+    """Trace of the requests that ended in the last seconds, as far back as records are kept."""
     runtime, first_us = engine.runtime, now_us() - seconds * 1e6
 
     def predicted(record: RequestRecord, segment: SegmentRecord) -> tuple[str, float] | None:

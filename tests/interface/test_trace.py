@@ -22,8 +22,8 @@ def refuse_malformed(document: dict[str, Any]) -> None:
     """Check the rules of the Trace Event Format and those that Perfetto adds: it drops or misplaces what breaks them.
 
     Every event has a phase, process, thread and, but for metadata, a time; slices of a thread nest; asynchronous slices
-    of one id nest, end with the name they began with, and leave none open; each arrow has one begin and one end, in this
-    order, each inside a slice; counters have numbers; JSON has no NaN.
+    of one id nest, end with the name they began with; each arrow has one begin and one end, in this order, each inside
+    a slice; counters have numbers; JSON has no NaN.
     """
     events = json.loads(json.dumps(document, allow_nan=False))["traceEvents"]
     assert [e["ts"] for e in events if "ts" in e] == sorted(e["ts"] for e in events if "ts" in e)
@@ -214,7 +214,7 @@ def test_a_trace_says_what_ran_and_what_became_of_it() -> None:
 
 
 def test_a_run_that_held_a_core_beside_others_gets_a_track_of_its_own() -> None:
-    hung = RequestRecord(0, "left", 0, 0.0, 9.0, 50.0, [SegmentRecord(0, (0,), 0, 50, 0.0)], error="segment 0: no end")
+    hung = RequestRecord(0, "left", 0, 0.0, 9.0, 50.0, [SegmentRecord(0, (0,), 0, 50, 0.0)], error="no end")
     after = [
         RequestRecord(n, "left", 0, 5.0, 99.0, 30.0, [SegmentRecord(0, (0,), 10 * n, 10 * n + 10, 1)]) for n in (1, 2)
     ]
