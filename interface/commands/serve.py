@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...formulation import Plan, UnsupportedError, refuse_stale
 from ..exits import ExitCode
+from ..logs import LogFormat, LogLevel, event, logging_to_stderr
 from ..output import current_output
 from ..signals import stop_on_signals
 from .options import ProfileOption, ScenarioArgument, SeedOption
+
+if TYPE_CHECKING:
+    from ..case import Case
+    from ..serving.app import AppSettings
+    from ..serving.engine import EngineSettings
 
 TOKEN_VARIABLE = "EDGEPLAN_TOKEN"
 
@@ -33,6 +41,12 @@ def serve(
     max_in_flight: Annotated[int, typer.Option("--max-in-flight", min=1, help="Requests taken and not ended.")] = 256,
     max_request_mib: Annotated[float, typer.Option("--max-request-mib", min=0.001, help="Longest body.")] = 64.0,
     time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.1, help="For a plan that is made first.")] = 10.0,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Lines on stderr: text for people, json for programs.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="From which level on lines are written.")] = (
+        LogLevel.INFO
+    ),
     seed: SeedOption = 0,
 ) -> None:
     """Serve a scenario's models over HTTP until SIGINT or SIGTERM; requests in flight are answered.
@@ -41,6 +55,7 @@ def serve(
     """
     try:
         from ..serving.app import AppSettings, create_app
+        from ..serving.refusal_log import RefusalLog
         from ..serving.server import Server
     except ModuleNotFoundError as error:
         raise UnsupportedError(
@@ -55,6 +70,8 @@ def serve(
     from ..serving.engine import Engine, EngineSettings
 
     output = current_output(context)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    context.with_resource(logging_to_stderr(log_format, log_level, [token]))
     case = load(scenario, profile).here()
     if plan_path is not None:
         plan = Plan.load(plan_path)
@@ -70,15 +87,45 @@ def serve(
     refuse_stale(case.problem, plan)
     prepare_plan(case.problem, plan, case.files)
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
+    limits = AppSettings(token, round(max_request_mib * 2**20))
+    _log_start(case, plan, plan_path, settings, limits)
     with Engine(case.problem, plan, case.files, settings) as engine:
-        app = create_app(
-            engine,
-            AppSettings(os.environ.get(TOKEN_VARIABLE) or None, round(max_request_mib * 2**20)),
-        )
+        app = RefusalLog(create_app(engine, limits))
 
         def tell(bound: int) -> None:
-            output.note(f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work.")
+            message = f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work."
+            event(logging.INFO, "listening", message, host=host, port=bound, models=list(engine.models))
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
             Server(app, engine, host, port, on_listening=tell).run()
+        event(logging.INFO, "stopping", f"Stopping, {engine.runtime.in_flight} requests in flight.")
+        drained = engine.close()
+        message = "Stopped; every request was answered." if drained else "Stopped; requests were left unanswered."
+        event(logging.INFO if drained else logging.ERROR, "stopped", message, drained=drained)
+
+
+def _log_start(case: Case, plan: Plan, plan_path: Path | None, settings: EngineSettings, limits: AppSettings) -> None:
+    """Log what is about to serve, within which limits, of which versions."""
+    versions = {name: version(name) for name in ("edgeplan", "onnxruntime")}
+    where = plan_path or "made now"
+    solver = plan.solver
+    event(
+        logging.INFO,
+        "start",
+        f"Starting {case.scenario.name!r}: {len(case.problem.models)} models, plan {where} "
+        f"({solver.method}, {solver.status}), edgeplan {versions['edgeplan']}.",
+        scenario=case.scenario.name,
+        models=[model.name for model in case.problem.models],
+        plan={"from": str(where), "method": solver.method, "status": solver.status, "policy": solver.policy},
+        versions=versions,
+        limits={
+            "max_in_flight": settings.max_in_flight,
+            "max_request_bytes": limits.max_request_bytes,
+            "memory_bytes": dict(case.problem.limits.memory_bytes),
+            "deadline_us": {s.model: s.deadline_us for s in case.problem.streams if s.deadline_us is not None},
+        },
+        admission=settings.admission,
+        adapt=settings.adapt,
+        needs_token=limits.token is not None,
+    )

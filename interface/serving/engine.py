@@ -15,6 +15,7 @@ import numpy as np
 from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
+from .. import logs
 from .inference import ServedModel, TensorForm
 from .metrics import LiveMetrics
 from .statistics import Statistics
@@ -126,6 +127,7 @@ class Engine:
     def _decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
         self.statistics.decided(decision)
+        logs.decided(decision)
 
     def _ended(self, record: RequestRecord) -> None:
         if self._serving:
