@@ -30,7 +30,7 @@ def planned_memory(runtime: LiveRuntime) -> list[PlannedMemory]:
     """By memory of the platform."""
     problem, planned = runtime.problem, runtime.evaluation.memory_bytes
     return [
-        PlannedMemory(m.name, planned.get(m.name, 0.0), problem.limits.memory_bytes.get(m.name, m.capacity_bytes))
+        PlannedMemory(m.name, planned.get(m.name, 0.0), problem.memory_limit[m.name])
         for m in problem.platform.memories
     ]
 
