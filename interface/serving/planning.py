@@ -45,9 +45,9 @@ def planning_routes(engine: Engine) -> APIRouter:
     @routes.get("/plans/{version}")
     async def plan_of(version: int) -> dict[str, Any]:
         """A plan that has served, by its version."""
-        plans = engine.runtime.plans
-        if not 0 <= version < len(plans):
-            raise Refusal(404, f"plan version {version}", f"one from 0 to {len(plans) - 1}")
+        plans = engine.runtime.history.plans
+        if version not in plans:
+            raise Refusal(404, f"plan version {version}", f"one from {min(plans)} to {max(plans)}")
         return _planned(version, plans[version])
 
     @routes.get("/decisions")
