@@ -109,6 +109,7 @@ class LiveRuntime:
         self._planned = problem  # what the plan was made for: the scenario as it was observed
         evaluation = self._checked(problem, plan, problem)
         self.version = self.history.add(plan, evaluation)
+        self.switches = 0  # how often the plan was exchanged: versions also count those that could not be opened
         opened = self._open(_Target(self.version, plan, evaluation, problem, problem), evaluation.models)
         self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
         self._lineup.exchange((), opened)
@@ -334,6 +335,7 @@ class LiveRuntime:
                 raise
             self._pool.files = {name: self._pool.files[name] for name in new}
             self.version, self.problem, self._planned = target.version, scenario, problem
+            self.switches += 1
             return (now_us() - began) / 1e6
 
     def _change(self, stage: Stage, target: _Target, wait: bool) -> None:

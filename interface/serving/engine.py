@@ -81,7 +81,7 @@ class Engine:
             admission=self.settings.admission,
             on_record=self._ended,
         )
-        self.statistics.compare_with(self.runtime)
+        self.statistics.compare_with(self.runtime.history)
         self.statistics.registry.register(LiveMetrics(self))
         self._serving = False
         try:

@@ -76,13 +76,8 @@ def recent_trace(engine: Engine, seconds: float) -> dict[str, Any]:
     runtime, first_us = engine.runtime, now_us() - seconds * 1e6
 
     def predicted(record: RequestRecord, segment: SegmentRecord) -> tuple[str, float] | None:
-        try:
-            scored = runtime.scored_segments(record.plan_version, record.model)[segment.segment]
-        except LookupError:  # a plan so old that nothing is known of it any more
-            return None
-        if segment.gang is None:
-            return scored.planned.configuration.name, scored.latency_us
-        return scored.planned.gangs[segment.gang].configuration.name, scored.gang_us[segment.gang]
+        past = runtime.history.get(record.plan_version)
+        return past and past.predicted.get(record.model, {}).get((segment.segment, segment.gang))
 
     decisions = [decision for decision in list(engine.decisions) if decision.at_us >= first_us]
     return trace(reversed(list(_since(engine, first_us))), decisions, predicted, _platform_cores(engine))

@@ -30,8 +30,7 @@ def planned_memory(runtime: LiveRuntime) -> list[PlannedMemory]:
     """By memory of the platform."""
     problem, planned = runtime.problem, runtime.evaluation.memory_bytes
     return [
-        PlannedMemory(m.name, planned.get(m.name, 0.0), problem.memory_limit[m.name])
-        for m in problem.platform.memories
+        PlannedMemory(m.name, planned.get(m.name, 0.0), problem.memory_limit[m.name]) for m in problem.platform.memories
     ]
 
 
@@ -107,7 +106,7 @@ class LiveMetrics(Collector):
         yield GaugeMetricFamily(
             "edgeplan_plan_version", "Version of the plan that serves new requests.", runtime.version
         )
-        yield CounterMetricFamily("edgeplan_plan_switches", "How often the plan was exchanged.", runtime.version)
+        yield CounterMetricFamily("edgeplan_plan_switches", "How often the plan was exchanged.", runtime.switches)
         yield _gauges("edgeplan_faults", "Faults that last.", ("model", "kind"), list(faults.items()))
         yield from self._process.collect()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +13,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from ...runtime_bridge import Decision, LiveRuntime, RequestRecord
+from ...runtime_bridge import Decision, RequestRecord
+from ...runtime_bridge.history import PlanHistory
 from ..trace import outcome
 
 RESPONSE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -21,7 +22,6 @@ RATIO_BUCKETS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 1
 OUTCOMES = ("in_time", "late", "refused", "failed")
 ACTIONS = ("switched", "kept", "failed")
 HISTORY_S = 60
-_KEPT_PREDICTIONS = 64
 _MODEL = ("model",)
 
 
@@ -116,30 +116,30 @@ class Statistics(Collector):
         self._models = {model: _Model() for model in models}
         self._busy_us: defaultdict[int, float] = defaultdict(float)
         self._decisions: Counter[str] = Counter(dict.fromkeys(ACTIONS, 0))
-        self._runtime: LiveRuntime | None = None
-        self._predictions: OrderedDict[tuple[int, str], dict[tuple[int, int | None], float]] = OrderedDict()
+        self._history: PlanHistory | None = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def compare_with(self, runtime: LiveRuntime) -> None:
-        """Compare segments from now on with what the runtime's plans predict of them."""
-        self._runtime = runtime
+    def compare_with(self, history: PlanHistory) -> None:
+        """Compare segments from now on with what their plans predict of them."""
+        self._history = history
 
     def ended(self, record: RequestRecord, wall_ms: int) -> None:
         """Count a request that has ended."""
+        past = self._history.get(record.plan_version) if self._history else None
+        predicted = past.predicted.get(record.model, {}) if past else {}
         ran_us = 0.0
-        ratios = []
-        for segment in record.segments:
-            took_us = segment.finish_us - segment.start_us
-            ran_us += took_us
-            if (expected_us := self._predicted(record).get((segment.segment, segment.gang), 0.0)) > 0:
-                ratios.append(took_us / expected_us)
         with self._lock:
-            model = self._models.setdefault(record.model, _Model())
+            model = self._of(record.model)
             model.outcomes[outcome(record).replace(" ", "_")] += 1
             for segment in record.segments:
+                took_us = segment.finish_us - segment.start_us
+                ran_us += took_us
                 for core in segment.cores:
-                    self._busy_us[core] += segment.finish_us - segment.start_us
+                    self._busy_us[core] += took_us
+                _, expected_us = predicted.get((segment.segment, segment.gang), ("", 0.0))
+                if expected_us > 0 and not record.error:
+                    model.ratio.add(took_us / expected_us)
             if not record.refused:
                 model.presence.add(record.arrival_us, record.finish_us)
             if record.error:
@@ -151,8 +151,6 @@ class Statistics(Collector):
             model.compute.add(ran_us)
             model.response_s.add(record.response_us / 1e6)
             model.queue_s.add(queue_us / 1e6)
-            for ratio in ratios:
-                model.ratio.add(ratio)
             model.last_ms = wall_ms
 
     def decided(self, decision: Decision) -> None:
@@ -166,13 +164,13 @@ class Statistics(Collector):
         A request counts once it has ended.
         """
         with self._lock:
-            return self._models[model].presence.means(now_us)
+            return self._of(model).presence.means(now_us)
 
     def of(self, model: str, version: str) -> dict[str, Any]:
         """A model's figures as the protocol's statistics extension writes them; times in nanoseconds."""
         none = _Sum().data
         with self._lock:
-            m = self._models[model]
+            m = self._of(model)
             return {
                 "name": model,
                 "version": version,
@@ -224,21 +222,5 @@ class Statistics(Collector):
                 decisions.add_metric((action,), count)
         yield from (requests, response, queue, ratio, busy, decisions)
 
-    def _predicted(self, record: RequestRecord) -> dict[tuple[int, int | None], float]:
-        """Microseconds of each segment, as planned and as each of its gangs; looked up once a plan."""
-        key = record.plan_version, record.model
-        if (found := self._predictions.get(key)) is not None:
-            return found
-        found = {}
-        try:
-            segments = self._runtime.scored_segments(*key) if self._runtime else ()
-        except LookupError:  # a plan so old that nothing is known of it any more
-            segments = ()
-        for number, segment in enumerate(segments):
-            found[number, None] = segment.latency_us
-            found.update({(number, gang): us for gang, us in enumerate(segment.gang_us)})
-        with self._lock:
-            self._predictions[key] = found
-            while len(self._predictions) > _KEPT_PREDICTIONS:
-                self._predictions.popitem(last=False)
-        return found
+    def _of(self, model: str) -> _Model:
+        return self._models.setdefault(model, _Model())

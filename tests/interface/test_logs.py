@@ -20,7 +20,6 @@ from edgeplan.runtime_bridge import Decision, Drift
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-
 pytest.importorskip("starlette", reason="the server's packages are an extra")
 
 from edgeplan.interface.serving.refusal_log import RefusalLog
