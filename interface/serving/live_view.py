@@ -28,7 +28,8 @@ def live_view(engine: Engine) -> dict[str, Any]:
     Times of points are milliseconds before now.
     """
     now = now_us()
-    recent = list(_since(engine, now - WINDOW_US))
+    window_us = _window_us(engine, now)
+    recent = list(_since(engine, now - window_us))
     runtime = engine.runtime
     timeline_us, cores = _cores(engine, recent, now)
     return jsonable(
@@ -36,8 +37,8 @@ def live_view(engine: Engine) -> dict[str, Any]:
             "ready": engine.ready,
             "plan_version": runtime.version,
             "policy": runtime.plan.solver.policy,
-            "window_ms": WINDOW_US / 1e3,
-            "models": _models(engine, recent, now),
+            "window_ms": window_us / 1e3,
+            "models": _models(engine, recent, now, window_us),
             "timeline_ms": timeline_us / 1e3,
             "cores": cores,
             "memory": [
@@ -83,6 +84,14 @@ def recent_trace(engine: Engine, seconds: float) -> dict[str, Any]:
     return trace(reversed(list(_since(engine, first_us))), decisions, predicted, _platform_cores(engine))
 
 
+def _window_us(engine: Engine, now: float) -> float:
+    """How far back all records are there: under much load, those of the whole `WINDOW_US` are not kept."""
+    records = engine.records
+    if len(records) < (records.maxlen or 0):
+        return WINDOW_US
+    return min(WINDOW_US, max(now - records[0].finish_us, 1.0))
+
+
 def _since(engine: Engine, first_us: float) -> Iterator[RequestRecord]:
     for record in reversed(list(engine.records)):
         if record.finish_us < first_us:
@@ -94,7 +103,7 @@ def _platform_cores(engine: Engine) -> list[int]:
     return [core for processor in engine.runtime.problem.platform.processors for core in processor.cores]
 
 
-def _models(engine: Engine, recent: list[RequestRecord], now: float) -> list[dict[str, Any]]:
+def _models(engine: Engine, recent: list[RequestRecord], now: float, window_us: float) -> list[dict[str, Any]]:
     runtime = engine.runtime
     streams, planned, loads = runtime.problem.stream_of, runtime.evaluation.models, runtime.loads()
     of_model: dict[str, list[RequestRecord]] = {name: [] for name in engine.models}
@@ -112,19 +121,19 @@ def _models(engine: Engine, recent: list[RequestRecord], now: float) -> list[dic
                 "in_flight": in_flight,
                 "waiting": waiting,
                 "in_system": [round(mean, 3) for mean in engine.statistics.in_system(name, now)],
-                **_responses(of_model[name], now),
+                **_responses(of_model[name], now, window_us),
             }
         )
     return shown
 
 
-def _responses(records: list[RequestRecord], now: float) -> dict[str, Any]:
+def _responses(records: list[RequestRecord], now: float, window_us: float) -> dict[str, Any]:
     served = [r for r in records if not r.error]
     refused = [r for r in records if r.refused]
     response_ms = np.array([r.response_us for r in served]) / 1e3
     median, tail = np.quantile(response_ms, [0.5, 0.99]).tolist() if served else (None, None)
     return {
-        "rate_hz": len(records) / WINDOW_US * 1e6,
+        "rate_hz": len(records) / window_us * 1e6,
         "p50_ms": median,
         "p99_ms": tail,
         "missed": sum(r.missed for r in served) / len(served) if served else None,
