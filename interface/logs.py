@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
@@ -76,11 +77,14 @@ def decided(decision: Decision) -> None:
         "decision",
         f"Plan {decision.action}, version {decision.plan_version} serves: {decision.reason}.{because}",
         action=decision.action,
+        origin=decision.origin,
         reason=decision.reason,
         drifts=drifts,
         plan_version=decision.plan_version,
         solve_s=decision.solve_s,
         swap_s=decision.swap_s,
+        expected=None if decision.expected is None else asdict(decision.expected),
+        before=None if decision.before is None else asdict(decision.before),
     )
 
 

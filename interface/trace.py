@@ -124,6 +124,7 @@ def _instant(decision: Decision) -> _Event:
         "cat": "decision",
         "args": _args(
             reason=decision.reason,
+            origin=decision.origin,
             drifts=[str(drift) for drift in decision.drifts],
             plan_version=decision.plan_version,
             solve_s=decision.solve_s,

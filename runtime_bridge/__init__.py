@@ -13,7 +13,8 @@ from .comparison import SetUp as SetUp
 from .comparison import SetUpResult as SetUpResult
 from .comparison import compare as compare
 from .controller import Controller as Controller
-from .controller import Decision as Decision
+from .decisions import Decision as Decision
+from .decisions import PlanLog as PlanLog
 from .drift import Assumptions as Assumptions
 from .drift import Drift as Drift
 from .drift import DriftTest as DriftTest

@@ -82,7 +82,7 @@ class Planner:
         with self._state:
             return (self._open.process.pid or 0) if self._open else 0
 
-    def replan(self, running: Plan, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
+    def replan(self, running: Plan | None, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
         """Solve for what was observed (see `edgeplan.runtime_bridge.replan`) and prepare the new plan's segments.
 
         Raises

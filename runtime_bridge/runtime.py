@@ -71,8 +71,12 @@ class LiveRuntime:
     ----------
     problem : Problem
         The scenario as it is served.
+    planned_for : Problem
+        What the plan that serves was made for: the scenario as it was observed.
     version : int
         Of the plan that serves new requests.
+    listeners : list of callables
+        Each takes the record of every request; see `on_record`.
     history : PlanHistory
 
     Raises
@@ -97,16 +101,16 @@ class LiveRuntime:
         self.problem = problem
         self.observer = Observer()
         self.records: list[RequestRecord] = []
+        self.listeners: list[Callable[[RequestRecord], None]] = [on_record or self.records.append]
         self.history = PlanHistory()
         self._admission = admission
-        self._on_record = on_record
         self._max_in_flight = max_in_flight
         self._pool = SessionPool(files)
         self._lineup = Lineup(self._pool)
         self._swap_lock = threading.Lock()
         self._closed = False
         self._cores = [core for processor in problem.platform.processors for core in processor.cores]
-        self._planned = problem  # what the plan was made for: the scenario as it was observed
+        self.planned_for = problem
         evaluation = self._checked(problem, plan, problem)
         self.version = self.history.add(plan, evaluation)
         self.switches = 0  # how often the plan was exchanged: versions also count those that could not be opened
@@ -256,7 +260,7 @@ class LiveRuntime:
         names = tuple(models)
         for name in names:
             self._pool.forget(name, abandon=abandon)
-        return self._swap(self._planned, self.plan, self.problem, self.files, fresh=names)
+        return self._swap(self.planned_for, self.plan, self.problem, self.files, fresh=names)
 
     def give_up(self) -> list[RequestRecord]:
         """Give up on segments that hang; see `Executor.give_up`."""
@@ -334,7 +338,7 @@ class LiveRuntime:
                 self._go_back(before)
                 raise
             self._pool.files = {name: self._pool.files[name] for name in new}
-            self.version, self.problem, self._planned = target.version, scenario, problem
+            self.version, self.problem, self.planned_for = target.version, scenario, problem
             self.switches += 1
             return (now_us() - began) / 1e6
 
@@ -356,7 +360,7 @@ class LiveRuntime:
         self._lineup.hold(name for name in changed if name in before)
         try:
             self._lineup.exchange(changed, {}, wait=True)
-            for model in self._planned.models:
+            for model in self.planned_for.models:
                 if model.name in changed and (served := before.get(model.name)):
                     pipeline = self._pool.pipeline(model, served.pipeline.segments, served.pipeline.order)
                     self._lineup.exchange([model.name], {model.name: replace(served, pipeline=pipeline)})
@@ -410,7 +414,8 @@ class LiveRuntime:
         return evaluation
 
     def _finished(self, record: RequestRecord) -> None:
-        (self._on_record or self.records.append)(record)
+        for listener in self.listeners:
+            listener(record)
         past = self.history.get(record.plan_version)
         if not record.error and past is not None:
             self.observer.finished(record, past.predicted[record.model])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime_bridge import RequestRecord, SegmentRecord
+from ...runtime_bridge import Decision, RequestRecord, SegmentRecord
 from ...runtime_bridge.clock import now_us
 from ...runtime_bridge.footprint import resident_bytes
 from ..trace import trace
@@ -55,19 +55,7 @@ def live_view(engine: Engine) -> dict[str, Any]:
                 }
                 for fault in getattr(engine, "faults", ())
             ],
-            "decisions": [
-                {
-                    "at_us": decision.at_us,
-                    "seconds_ago": (now - decision.at_us) / 1e6,
-                    "action": decision.action,
-                    "reason": decision.reason,
-                    "drifts": [str(drift) for drift in decision.drifts],
-                    "plan_version": decision.plan_version,
-                    "solve_s": decision.solve_s,
-                    "swap_s": decision.swap_s,
-                }
-                for decision in list(engine.decisions)[-_DECISIONS:][::-1]
-            ],
+            "decisions": [_decided(decision, now) for decision in list(engine.decisions)[-_DECISIONS:][::-1]],
         }
     )
 
@@ -125,6 +113,24 @@ def _models(engine: Engine, recent: list[RequestRecord], now: float, window_us: 
             }
         )
     return shown
+
+
+def _decided(decision: Decision, now: float) -> dict[str, Any]:
+    return {
+        "at_us": decision.at_us,
+        "seconds_ago": (now - decision.at_us) / 1e6,
+        "action": decision.action,
+        "origin": decision.origin,
+        "reason": decision.reason,
+        "drifts": [str(drift) for drift in decision.drifts],
+        "plan_version": decision.plan_version,
+        "solve_s": decision.solve_s,
+        "swap_s": decision.swap_s,
+        **{
+            name: judged and {"missed": judged.miss_ratio, "response_ms": judged.response_us / 1e3}
+            for name, judged in (("expected", decision.expected), ("before", decision.before))
+        },
+    }
 
 
 def _responses(records: list[RequestRecord], now: float, window_us: float) -> dict[str, Any]:
