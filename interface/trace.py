@@ -5,9 +5,10 @@ Source: the Trace Event Format's own document (Google, "Trace Event Format"); Pe
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Predicted = Callable[["RequestRecord", "SegmentRecord"], "tuple[str, float] | None"]
 """Configuration name and predicted microseconds of a segment that ran; None where nobody knows."""
 _Event = dict[str, Any]
+_CHUNK = 200
 CORES_PROCESS = 1
 REQUESTS_PROCESS = 2
 DECISIONS_THREAD = 1
@@ -31,7 +33,7 @@ def trace(
     predicted: Predicted | None = None,
     cores: Iterable[int] = (),
 ) -> dict[str, Any]:
-    """Trace of some requests, for `json.dump`.
+    """Trace of some requests.
 
     The slices of one track never overlap. Where two runs say that they had a core at the same time (one that hung was
     given up and still held it), the later is drawn on a second track of that core.
@@ -48,9 +50,9 @@ def trace(
     Returns
     -------
     dict
-        One process with a track a core and one of the decisions; another with a track a model, its requests as
-        asynchronous slices from arrival to end, and the number of them in flight. Times are microseconds on the
-        runtime's clock.
+        For `json.dump`, or `chunks`. One process with a track a core and one of the decisions; another with a track a
+        model, its requests as asynchronous slices from arrival to end, and the number of them in flight. Times are
+        microseconds on the runtime's clock.
     """
     known = [record for record in records if math.isfinite(record.arrival_us)]
     events = [
@@ -66,6 +68,15 @@ def trace(
     # Whoever reads in the order of the file finds what begins an instant before what is bound to it.
     events.sort(key=lambda event: event.get("ts", -math.inf))
     return {"traceEvents": events, "displayTimeUnit": "ms"}
+
+
+def chunks(document: dict[str, Any]) -> Iterator[str]:
+    """A trace as JSON, piece by piece: whoever serves beside it need not wait until all of it is written."""
+    events = document["traceEvents"]
+    for first in range(0, len(events), _CHUNK):
+        pieces = json.dumps(events[first : first + _CHUNK], allow_nan=False)
+        yield f'{{"displayTimeUnit": "ms", "traceEvents": [{pieces[1:-1]}' if not first else f", {pieces[1:-1]}"
+    yield "]}"
 
 
 def trace_of_run(report: RunReport) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +38,7 @@ def run(
     from ..facade import load
     from ..facade import run as serve
     from ..recording import record_of_run
-    from ..trace import trace_of_run
+    from ..trace import chunks, trace_of_run
 
     output = current_output(context)
     case = load(scenario, profile)
@@ -50,7 +49,7 @@ def run(
     if output_path is not None:
         record.save(output_path)
     if trace_path is not None:
-        trace_path.write_text(json.dumps(trace_of_run(report), allow_nan=False), encoding="utf-8")
+        trace_path.write_text("".join(chunks(trace_of_run(report))), encoding="utf-8")
     setup = record.setups[0]
     output.result(
         {

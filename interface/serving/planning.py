@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 
 from ...formulation import Plan
 from ...runtime_bridge import Decision
+from ..trace import chunks
 from .engine import Engine
 from .live_view import live_view, recent_trace
 from .refusal import Refusal
@@ -27,15 +28,15 @@ def planning_routes(engine: Engine) -> APIRouter:
         return HTMLResponse(page)
 
     @routes.get("/live")
-    async def live() -> dict[str, Any]:
+    def live() -> dict[str, Any]:
         """What the page shows: the last seconds by model and core, memory, decisions."""
         return live_view(engine)
 
     @routes.get("/trace")
-    def trace(seconds: Annotated[float, Query(gt=0, le=3600)] = 5.0) -> JSONResponse:
+    def trace(seconds: Annotated[float, Query(gt=0, le=3600)] = 5.0) -> StreamingResponse:
         """What each core ran for the requests that ended lately, for https://ui.perfetto.dev or chrome://tracing."""
         headers = {"Content-Disposition": 'attachment; filename="edgeplan-trace.json"'}
-        return JSONResponse(recent_trace(engine, seconds), headers=headers)
+        return StreamingResponse(chunks(recent_trace(engine, seconds)), media_type="application/json", headers=headers)
 
     @routes.get("/plan")
     async def plan() -> dict[str, Any]:
