@@ -125,6 +125,7 @@ def logging_to_stderr(
     kept = tuple(secret for secret in secrets if secret)
     handler = _Throttled(sys.stderr if stream is None else stream)
     handler.setFormatter((_JsonLine if format is LogFormat.JSON else _TextLine)(kept))
+    handler.setLevel(level.number)  # loggers with a level of their own do not ask the root's
     root, ours = logging.getLogger(), logging.getLogger(LOGGER)
     before = root.handlers[:], root.level, ours.level
     root.handlers[:] = [handler]

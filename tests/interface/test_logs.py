@@ -90,7 +90,8 @@ def test_what_other_packages_log_comes_out_the_same_way(stream: io.StringIO) -> 
     ]
 
 
-def test_levels() -> None:
+def test_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "level", logging.WARNING)  # as a running server sets it
     stream = io.StringIO()
     with logging_to_stderr(LogFormat.JSON, LogLevel.ERROR, stream=stream):
         event(logging.WARNING, "a", "no")
