@@ -21,6 +21,7 @@ from .units import jsonable
 
 if TYPE_CHECKING:
     from ..runtime_bridge import Decision
+    from ..runtime_bridge.supervisor import Fault
 
 LOGGER = "edgeplan"
 HIDDEN = "•••"
@@ -88,17 +89,19 @@ def decided(decision: Decision) -> None:
     )
 
 
-def fault_began(kind: str, reason: str, model: str = "") -> None:
-    """Log a fault."""
-    where = f" of {model}" if model else ""
-    event(logging.ERROR, "fault", f"Fault ({kind}{where}): {reason}", kind=kind, model=model, reason=reason)
-
-
-def fault_ended(kind: str, model: str = "", lasted_s: float | None = None) -> None:
-    """Log that a fault is over."""
-    where = f" of {model}" if model else ""
-    after = "" if lasted_s is None else f" after {lasted_s:.1f} s"
-    event(logging.INFO, "fault_over", f"Fault over{after} ({kind}{where})", kind=kind, model=model, lasted_s=lasted_s)
+def faulty(fault: Fault, ended: bool) -> None:
+    """Log that a fault began, or is over."""
+    where = f" of {fault.model}" if fault.model else ""
+    said = "Fault over" if ended else "Fault"
+    event(
+        logging.INFO if ended else logging.ERROR,
+        "recovery" if ended else "fault",
+        f"{said} ({fault.kind}{where}): {fault.reason}",
+        kind=fault.kind,
+        model=fault.model,
+        reason=fault.reason,
+        since_us=fault.since_us,
+    )
 
 
 def refused(status: int, reason: str) -> None:

@@ -193,6 +193,12 @@ class Controller:
                 self._adopt(*before)
             return self._decided("change", at_us, outcome)
 
+    def disbelieve(self) -> None:
+        """Forget what was measured lately: this process was stopped meanwhile."""
+        self.runtime.observer.forget()
+        self._hysteresis.decided(now_us())
+        self._probation.end()
+
     def go_back(self, version: int, reason: str, origin: Origin = "rollback") -> Decision:
         """Serve by an earlier plan again.
 
@@ -218,16 +224,16 @@ class Controller:
             return self._gone_back(worse.before, worse.reason, "trial")
 
     def _gone_back(self, version: int, reason: str, origin: Origin) -> Decision:
-        at_us, past, left = now_us(), self.runtime.history.get(version), self.runtime.version
+        at_us, plan, left = now_us(), self.runtime.history.plans.get(version), self.runtime.version
         served = {part.model for part in self.runtime.plan.models}
-        if past is None or version == left or {part.model for part in past.plan.models} != served:
+        if plan is None or version == left or {part.model for part in plan.models} != served:
             raise PlanError(
                 f"plan version {version}",
                 expected="an earlier plan for the models that are served",
-                got="none" if past is None else "the one that serves" if version == left else "one for others",
+                got="none" if plan is None else "the one that serves" if version == left else "one for others",
                 remedy="Look at the plans that have served, or change the scenario back.",
             )
-        outcome = self._swapped(self.runtime.planned_for, past.plan, origin, reason)
+        outcome = self._swapped(self.runtime.planned_for, plan, origin, reason)
         if outcome.action == "switched" and self._log and left in self._number:
             self._log.mark(self._number[left], "rolled_back", reason)
         return self._decided(origin, at_us, outcome)

@@ -232,7 +232,8 @@ class Executor:
     def give_up(self) -> list[RequestRecord]:
         """Give up on segments that hang: fail their requests, free their cores, put other workers in place of theirs.
 
-        Call it every half second or so. What a thread that was left behind still does is not looked at.
+        Requests of the same model that wait behind fail with them: they would run in the same sessions. Call it every
+        half second or so. What a thread that was left behind still does is not looked at.
 
         Returns
         -------
@@ -256,6 +257,13 @@ class Executor:
                 if self._ended(running.start, failed=True):
                     ended.append(number)
                 self._workers.replace(start.cores[0])
+            hanging = {id(self._requests[record.request].runnable) for record in hung}
+            at_work = {number for number, _ in self._running}
+            for number, request in self._requests.items():
+                if id(request.runnable) in hanging and number not in at_work and number not in ended:
+                    request.record.error = "it waited for a segment that hangs"
+                    self._dispatcher.withdraw(number)
+                    ended.append(number)
             starts = self._starts() if hung else []
         self._workers.give(starts)
         for number in ended:

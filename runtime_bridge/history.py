@@ -40,13 +40,31 @@ class PastPlan:
                     ways[k, number] = gang.configuration.name, gang_us
         return found
 
+    @cached_property
+    def backends(self) -> dict[str, tuple[str, ...]]:
+        """By model: what its segments run on."""
+        return {
+            model: tuple(
+                dict.fromkeys(
+                    way.configuration.backend for s in scored.segments for way in (s.planned, *s.planned.gangs)
+                )
+            )
+            for model, scored in self.evaluation.models.items()
+        }
+
+    def backend(self, model: str, segment: int, gang: int | None) -> str:
+        """What a segment ran on."""
+        planned = self.evaluation.models[model].segments[segment].planned
+        return (planned if gang is None else planned.gangs[gang]).configuration.backend
+
 
 class PlanHistory:
-    """Plans by version, the last `KEPT_PLANS`, those too that could not be opened. Safe to use from several threads."""
+    """Plans by version, the last `KEPT_PLANS`. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._plans: dict[int, PastPlan] = {}
+        self._served: list[int] = []
         self._last = -1
 
     def add(self, plan: Plan, evaluation: Evaluation) -> int:
@@ -55,14 +73,20 @@ class PlanHistory:
             self._last += 1
             self._plans[self._last] = PastPlan(plan, evaluation)
             self._plans.pop(self._last - KEPT_PLANS, None)
+            self._served = [version for version in self._served if version in self._plans]
             return self._last
 
+    def confirm(self, version: int) -> None:
+        """A plan serves all models now."""
+        with self._lock:
+            self._served.append(version)
+
     def get(self, version: int) -> PastPlan | None:
-        """The plan of that version; None where it was never, or is forgotten."""
+        """The plan of that version, one too that could not be opened; None where it was never, or is forgotten."""
         return self._plans.get(version)
 
     @property
     def plans(self) -> Mapping[int, Plan]:
-        """By version, the oldest first."""
+        """Those that serve or have served, by version, the oldest first."""
         with self._lock:
-            return MappingProxyType({version: past.plan for version, past in self._plans.items()})
+            return MappingProxyType({version: self._plans[version].plan for version in self._served})

@@ -77,6 +77,8 @@ class LiveRuntime:
         Of the plan that serves new requests.
     listeners : list of callables
         Each takes the record of every request; see `on_record`.
+    gates : list of callables
+        Each is asked about a request with its model and the backends that serve it, and may say why it is refused.
     history : PlanHistory
 
     Raises
@@ -102,6 +104,7 @@ class LiveRuntime:
         self.observer = Observer()
         self.records: list[RequestRecord] = []
         self.listeners: list[Callable[[RequestRecord], None]] = [on_record or self.records.append]
+        self.gates: list[Callable[[str, tuple[str, ...]], str]] = []
         self.history = PlanHistory()
         self._admission = admission
         self._max_in_flight = max_in_flight
@@ -117,6 +120,7 @@ class LiveRuntime:
         opened = self._open(_Target(self.version, plan, evaluation, problem, problem), evaluation.models)
         self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
         self._lineup.exchange((), opened)
+        self.history.confirm(self.version)
 
     def __enter__(self) -> LiveRuntime:
         return self
@@ -138,6 +142,11 @@ class LiveRuntime:
     def evaluation(self) -> Evaluation:
         """What the running plan predicts."""
         return self._past(self.version).evaluation
+
+    @property
+    def n_cores(self) -> int:
+        """Cores that it serves on."""
+        return len(self._cores)
 
     @property
     def in_flight(self) -> int:
@@ -185,14 +194,16 @@ class LiveRuntime:
             The model is not served here.
         """
         asked = Asked(feeds, now_us() if arrival_us is None else arrival_us, deadline_us, label, Future())
+        backends = self._past(self.version).backends.get(model, ())
+        for gate in self.gates:
+            if reason := gate(model, backends):
+                return self._refused(model, asked, _closed(model, "a model that works, and memory to work in", reason))
         try:
             entered = self._lineup.enter(model, partial(self._wait, model, asked))
         except AdmissionError as error:
             return self._refused(model, asked, error)
         if entered is None and self._closed:
-            subject, remedy = f"request for model {model!r}", "Open another."
-            closed = AdmissionError(subject, expected="a runtime that serves", got="a closed one", remedy=remedy)
-            return self._refused(model, asked, closed)
+            return self._refused(model, asked, _closed(model, "a runtime that serves", "a closed one"))
         if entered is None:
             raise InferenceError(
                 f"request for model {model!r}",
@@ -338,6 +349,7 @@ class LiveRuntime:
                 self._go_back(before)
                 raise
             self._pool.files = {name: self._pool.files[name] for name in new}
+            self.history.confirm(target.version)
             self.version, self.problem, self.planned_for = target.version, scenario, problem
             self.switches += 1
             return (now_us() - began) / 1e6
@@ -419,6 +431,10 @@ class LiveRuntime:
         past = self.history.get(record.plan_version)
         if not record.error and past is not None:
             self.observer.finished(record, past.predicted[record.model])
+
+
+def _closed(model: str, expected: str, got: str) -> AdmissionError:
+    return AdmissionError(f"request for model {model!r}", expected=expected, got=got, remedy="Ask again later.")
 
 
 def _hand_on(outer: Future[Outputs], inner: Future[Outputs]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class ServedModel:
     ----------
     name, version, platform : str
     inputs, outputs : tuple of TensorForm
+    path : Path
+        Its file.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ServedModel:
     platform: str
     inputs: tuple[TensorForm, ...]
     outputs: tuple[TensorForm, ...]
+    path: Path = Path()
 
     @property
     def metadata(self) -> dict[str, Any]:

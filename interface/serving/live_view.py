@@ -53,7 +53,7 @@ def live_view(engine: Engine) -> dict[str, Any]:
                     "reason": fault.reason,
                     "seconds": (now - fault.since_us) / 1e6,
                 }
-                for fault in getattr(engine, "faults", ())
+                for fault in engine.faults
             ],
             "decisions": [_decided(decision, now) for decision in list(engine.decisions)[-_DECISIONS:][::-1]],
         }

@@ -46,10 +46,6 @@ class LiveMetrics(Collector):
         self._engine = engine
         self._process = ProcessCollector(registry=None)
 
-    def describe(self) -> Iterator[Metric]:
-        """Nothing, so that registering does not read: the engine is not there as a whole yet."""
-        return iter(())
-
     def collect(self) -> Iterator[Metric]:
         """What Prometheus reads."""
         engine, runtime = self._engine, self._engine.runtime
@@ -58,7 +54,7 @@ class LiveMetrics(Collector):
         loads = runtime.loads()
         memories = planned_memory(runtime)
         streams = [s for s in problem.streams if s.deadline_us is not None]
-        faults = Counter((fault.model or "", fault.kind) for fault in getattr(engine, "faults", ()))
+        faults = Counter((fault.model, fault.kind) for fault in engine.faults)
 
         yield _gauges(
             "edgeplan_build_info",
@@ -107,7 +103,7 @@ class LiveMetrics(Collector):
             "edgeplan_plan_version", "Version of the plan that serves new requests.", runtime.version
         )
         yield CounterMetricFamily("edgeplan_plan_switches", "How often the plan was exchanged.", runtime.switches)
-        yield _gauges("edgeplan_faults", "Faults that last.", ("model", "kind"), list(faults.items()))
+        yield _gauges("edgeplan_faults_lasting", "Faults that are not over.", ("model", "kind"), list(faults.items()))
         yield from self._process.collect()
 
 

@@ -15,12 +15,14 @@ from prometheus_client.utils import floatToGoString
 
 from ...runtime_bridge import Decision, RequestRecord
 from ...runtime_bridge.history import PlanHistory
+from ...runtime_bridge.supervisor import Fault
 from ..trace import outcome
 
 RESPONSE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 RATIO_BUCKETS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 OUTCOMES = ("in_time", "late", "refused", "failed")
 ACTIONS = ("switched", "kept", "failed", "cancelled")
+FAULTS = ("hang", "failing", "backend", "file", "memory", "clock")
 HISTORY_S = 60
 _MODEL = ("model",)
 
@@ -116,6 +118,7 @@ class Statistics(Collector):
         self._models = {model: _Model() for model in models}
         self._busy_us: defaultdict[int, float] = defaultdict(float)
         self._decisions: Counter[str] = Counter(dict.fromkeys(ACTIONS, 0))
+        self._faults: Counter[str] = Counter(dict.fromkeys(FAULTS, 0))
         self._history: PlanHistory | None = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -157,6 +160,11 @@ class Statistics(Collector):
         """Count a decision."""
         with self._lock:
             self._decisions[decision.action] += 1
+
+    def faulty(self, fault: Fault, ended: bool) -> None:
+        """Count a fault, when it begins."""
+        with self._lock:
+            self._faults[fault.kind] += not ended
 
     def in_system(self, model: str, now_us: float) -> list[float]:
         """Mean number of a model's requests in the system in each of the last `HISTORY_S` seconds, the earliest first.
@@ -206,6 +214,7 @@ class Statistics(Collector):
         decisions = CounterMetricFamily(
             "edgeplan_decisions", "Decisions whether another plan should serve.", None, ("action",)
         )
+        faults = CounterMetricFamily("edgeplan_faults", "Faults that began.", None, ("kind",))
         with self._lock:
             for name, model in self._models.items():
                 for became, count in model.outcomes.items():
@@ -220,7 +229,9 @@ class Statistics(Collector):
                 busy.add_metric((str(core),), us / 1e6)
             for action, count in self._decisions.items():
                 decisions.add_metric((action,), count)
-        yield from (requests, response, queue, ratio, busy, decisions)
+            for kind, count in self._faults.items():
+                faults.add_metric((kind,), count)
+        yield from (requests, response, queue, ratio, busy, decisions, faults)
 
     def _of(self, model: str) -> _Model:
         return self._models.setdefault(model, _Model())

@@ -17,6 +17,7 @@ import pytest
 from edgeplan.interface import logs
 from edgeplan.interface.logs import LogFormat, LogLevel, event, logging_to_stderr
 from edgeplan.runtime_bridge import Decision, Drift
+from edgeplan.runtime_bridge.supervisor import Fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,15 +56,16 @@ def test_decisions_and_faults_come_with_their_reason(stream: io.StringIO) -> Non
     drift = Drift("rate", "left", 10.0, 20.0)
     logs.decided(Decision(0.0, (drift,), "switched", "fewer late", 3, 0.5, 0.1))
     logs.decided(Decision(0.0, (), "failed", "the solver died", 3, 0.5, 0.0))
-    logs.fault_began("hang", "no end after 5 s", "left")
-    logs.fault_ended("hang", "left", 7.0)
+    fault = Fault("hang", "left", "no end after 5 s", 0.0)
+    logs.faulty(fault, ended=False)
+    logs.faulty(fault, ended=True)
     switched, failed, began, over = lines(stream)
     assert (switched["event"], switched["action"], switched["reason"]) == ("decision", "switched", "fewer late")
     assert switched["drifts"] == [str(drift)]
     assert (switched["plan_version"], switched["level"], failed["level"]) == (3, "info", "warning")
     assert (began["event"], began["level"], began["model"]) == ("fault", "error", "left")
     assert "no end after 5 s" in began["message"]
-    assert (over["event"], over["lasted_s"]) == ("fault_over", 7.0)
+    assert (over["event"], over["level"], over["kind"]) == ("recovery", "info", "hang")
 
 
 def test_secrets_and_tensors_never_come_out(stream: io.StringIO) -> None:

@@ -232,6 +232,7 @@ def test_a_segment_that_hangs_fails_its_own_request_only() -> None:
     executor = Executor([CORES[0]], on_finish=finished.append, hang_us=50e3)
     stuck, sound = (Fake(name, chain(2, CORES[0]), action) for name in ("stuck", "sound"))
     hanging, behind = executor.submit("stuck", stuck, {}), executor.submit("sound", sound, {})
+    same = executor.submit("stuck", stuck, {})
     given_up: list[RequestRecord] = []
     began = now_us()
     while not given_up and now_us() - began < WAIT_S * 1e6:
@@ -241,11 +242,13 @@ def test_a_segment_that_hangs_fails_its_own_request_only() -> None:
     with pytest.raises(InferenceError, match="segment 0: no end after"):
         hanging.result(WAIT_S)
     assert "sound1" in behind.result(WAIT_S)
+    with pytest.raises(InferenceError, match="it waited for a segment that hangs"):
+        same.result(WAIT_S)
     gate.set()  # it comes back late: nothing of it counts any more
     for _ in range(3):
         executor.submit("sound", sound, {}).result(WAIT_S)
     assert executor.close(WAIT_S)
-    assert sorted(r.request for r in finished) == list(range(5))
+    assert sorted(r.request for r in finished) == list(range(6))
     assert executor.waiting() == {}
 
 

@@ -16,6 +16,7 @@ from edgeplan.interface.serving.engine import Engine, EngineSettings
 from edgeplan.interface.serving.statistics import HISTORY_S, OUTCOMES, RATIO_BUCKETS, Statistics
 from edgeplan.runtime_bridge import Decision, RequestRecord, SegmentRecord
 from edgeplan.runtime_bridge.clock import now_us
+from edgeplan.runtime_bridge.supervisor import Fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -30,7 +31,7 @@ UNITLESS = {
     "edgeplan_requests_waiting",
     "edgeplan_ready",
     "edgeplan_plan_version",
-    "edgeplan_faults",
+    "edgeplan_faults_lasting",
 }
 
 
@@ -118,13 +119,14 @@ def test_switches_and_decisions_are_counted(toys: Toys) -> None:
 
 
 def test_a_fault_is_a_gauge_while_it_lasts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = SimpleNamespace(model='odd "name"\n', kind="hang", reason="no end", since_us=0.0)
-    monkeypatch.setattr(engine, "faults", [fault, fault], raising=False)
-    assert value(engine, "edgeplan_faults", model=fault.model, kind="hang") == 2
+    fault = Fault("hang", 'odd "name"\n', "no end", 0.0)
+    monkeypatch.setattr(Engine, "faults", (fault, fault))
+    assert value(engine, "edgeplan_faults_lasting", model=fault.model, kind="hang") == 2
     read(engine)
-    monkeypatch.setattr(engine, "faults", [])
+    monkeypatch.setattr(Engine, "faults", ())
     assert (
-        engine.statistics.registry.get_sample_value("edgeplan_faults", {"model": fault.model, "kind": "hang"}) is None
+        engine.statistics.registry.get_sample_value("edgeplan_faults_lasting", {"model": fault.model, "kind": "hang"})
+        is None
     )
 
 
