@@ -193,6 +193,10 @@ class Controller:
                 self._adopt(*before)
             return self._decided("change", at_us, outcome)
 
+    def knows(self, number: int) -> None:
+        """The plan that serves has this number in the plan log."""
+        self._number[self.runtime.version] = number
+
     def disbelieve(self) -> None:
         """Forget what was measured lately: this process was stopped meanwhile."""
         self.runtime.observer.forget()

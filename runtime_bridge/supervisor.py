@@ -13,7 +13,7 @@ from .clock import now_us
 from .controller import Controller
 from .drift import Drift
 from .faults.clock import ClockGuard
-from .faults.files import ModelFiles
+from .faults.files import FileWatch
 from .faults.health import Health, HealthReport
 from .faults.memory import MemoryLevel, MemoryMonitor
 from .footprint import release_free_memory
@@ -96,7 +96,8 @@ class Supervisor:
         self._on_fault = on_fault
         self._health = health or Health()
         self._memory = memory or MemoryMonitor()
-        self._files = ModelFiles()
+        self._files: FileWatch | None = None
+        self._watched: object = None
         self._clock = ClockGuard(INTERVAL_S * 1e6)
         self._level = MemoryLevel.OK
         self._lasting: dict[tuple[str, str], Fault] = {}
@@ -192,12 +193,15 @@ class Supervisor:
         return [self._lost[backend] for backend in self._gone]
 
     def _model_files(self, at_us: float) -> list[Fault]:
-        models = {model.name: model.sha256 for model in self._runtime.problem.models}
-        states = self._files.check(at_us, self._runtime.files, models)
+        files = self._runtime.files
+        models = {m.name: m.sha256 for m in self._runtime.problem.models if m.name in files}
+        if self._files is None or self._watched != (files, models):
+            self._files, self._watched = FileWatch({name: files[name] for name in models}, models), (files, models)
+        self._files.check(at_us)
         return [
-            Fault("file", name, f"{self._runtime.files[name].name} is {state.words}", state.since_us)
-            for name, state in states.items()
-            if not state.same
+            Fault("file", state.model, f"{files[state.model].name} is {state.content}: {state.reason}", state.since_us)
+            for state in self._files.states.values()
+            if state.content in {"replaced", "missing"}
         ]
 
     def _memory_faults(self, at_us: float) -> list[Fault]:

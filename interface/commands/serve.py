@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...formulation import Plan, UnsupportedError, refuse_stale
+from ...formulation import Plan, UnsupportedError
 from ..exits import ExitCode
 from ..logs import LogFormat, LogLevel, event, logging_to_stderr
 from ..output import current_output
@@ -47,6 +49,9 @@ def serve(
     log_level: Annotated[LogLevel, typer.Option("--log-level", help="From which level on lines are written.")] = (
         LogLevel.INFO
     ),
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder to keep plans and decisions in, and to start from again.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Serve a scenario's models over HTTP until SIGINT or SIGTERM; requests in flight are answered.
@@ -64,18 +69,21 @@ def serve(
             got=f"no {error.name}",
             remedy="Install them with `pip install 'edgeplan[serve]'`.",
         ) from error
-    from ...runtime_bridge import prepare_plan
+    from ...runtime_bridge.state import StateStore
     from ..facade import load
     from ..facade import plan as make_plan
-    from ..serving.engine import Engine, EngineSettings
+    from ..serving.engine import EngineSettings
+    from ..serving.keeper import base_key
+    from ..serving.startup import started
 
     output = current_output(context)
     token = os.environ.get(TOKEN_VARIABLE) or None
     context.with_resource(logging_to_stderr(log_format, log_level, [token]))
     case = load(scenario, profile).here()
-    if plan_path is not None:
-        plan = Plan.load(plan_path)
-    else:
+
+    def first_plan() -> Plan:
+        if plan_path is not None:
+            return Plan.load(plan_path)
         solution = make_plan(case, time_limit_s=time_limit_s, seed=seed)
         if solution.plan is None:
             output.result(
@@ -83,49 +91,51 @@ def serve(
                 *(clash.sentence for clash in solution.clashes),
             )
             raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
-        plan = solution.plan
-    refuse_stale(case.problem, plan)
-    prepare_plan(case.problem, plan, case.files)
+        return solution.plan
+
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
     limits = AppSettings(token, round(max_request_mib * 2**20))
-    _log_start(case, plan, plan_path, settings, limits)
-    with Engine(case.problem, plan, case.files, settings) as engine:
-        app = RefusalLog(create_app(engine, limits))
+    _log_start(case, settings, limits, state)
+    with ExitStack() as stack:
+        trouble = partial(event, logging.WARNING, "state")
+        store = None if state is None else stack.enter_context(StateStore(state, on_trouble=trouble))
+        key = base_key(scenario, profile, plan_path)
+        engine = stack.enter_context(started(case, first_plan, settings, store, key))
 
         def tell(bound: int) -> None:
             message = f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work."
-            event(logging.INFO, "listening", message, host=host, port=bound, models=list(engine.models))
+            solver = engine.runtime.plan.solver
+            plan = {"method": solver.method, "status": solver.status, "policy": solver.policy}
+            event(logging.INFO, "listening", message, host=host, port=bound, models=list(engine.models), plan=plan)
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
-            Server(app, engine, host, port, on_listening=tell).run()
+            Server(RefusalLog(create_app(engine, limits)), engine, host, port, on_listening=tell).run()
         event(logging.INFO, "stopping", f"Stopping, {engine.runtime.in_flight} requests in flight.")
         drained = engine.close()
         message = "Stopped; every request was answered." if drained else "Stopped; requests were left unanswered."
         event(logging.INFO if drained else logging.ERROR, "stopped", message, drained=drained)
 
 
-def _log_start(case: Case, plan: Plan, plan_path: Path | None, settings: EngineSettings, limits: AppSettings) -> None:
-    """Log what is about to serve, within which limits, of which versions."""
+def _log_start(case: Case, settings: EngineSettings, limits: AppSettings, state: Path | None) -> None:
+    """Log what is about to be served, within which limits, by which versions."""
     versions = {name: version(name) for name in ("edgeplan", "onnxruntime")}
-    where = plan_path or "made now"
-    solver = plan.solver
+    models = [model.name for model in case.problem.models]
     event(
         logging.INFO,
         "start",
-        f"Starting {case.scenario.name!r}: {len(case.problem.models)} models, plan {where} "
-        f"({solver.method}, {solver.status}), edgeplan {versions['edgeplan']}.",
+        f"Starting {case.scenario.name!r} ({', '.join(models)}), edgeplan {versions['edgeplan']}.",
         scenario=case.scenario.name,
-        models=[model.name for model in case.problem.models],
-        plan={"from": str(where), "method": solver.method, "status": solver.status, "policy": solver.policy},
+        models=models,
         versions=versions,
         limits={
             "max_in_flight": settings.max_in_flight,
             "max_request_bytes": limits.max_request_bytes,
-            "memory_bytes": dict(case.problem.limits.memory_bytes),
+            "memory_bytes": dict(case.problem.memory_limit),
             "deadline_us": {s.model: s.deadline_us for s in case.problem.streams if s.deadline_us is not None},
         },
         admission=settings.admission,
         adapt=settings.adapt,
         needs_token=limits.token is not None,
+        state=None if state is None else str(state),
     )

@@ -17,6 +17,7 @@ from .engine import PLATFORM, Engine
 from .inference import HEADER_LENGTH, ServedModel, parse_request, response_of
 from .planning import planning_routes
 from .refusal import Refusal
+from .steering import steering_routes
 
 VERSION = "2"
 _OPEN_PATHS = ("/v2/health/",)
@@ -167,6 +168,7 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
         return Response(generate_latest(engine.statistics.registry), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(planning_routes(engine))
+    app.include_router(steering_routes(engine))
     return app
 
 

@@ -115,7 +115,7 @@ def planning_routes(engine: Engine) -> APIRouter:
 
     @routes.get("/observed")
     async def observed() -> dict[str, Any]:
-        """Predicted against observed by the last requests: each segment's time in each way that it ran, and responses."""
+        """Predicted against observed by the last requests: times of each segment by its way of running; responses."""
         return predicted_and_observed(engine)
 
     return routes

@@ -114,7 +114,7 @@ class Health:
     """
 
     def __init__(self, settings: BreakerSettings | None = None) -> None:
-        self._settings = settings or BreakerSettings()
+        self.settings = settings or BreakerSettings()
         self._lock = threading.Lock()
         self._breakers: dict[tuple[str, str], _Breaker] = {}
         self._last_success_us: dict[str, float] = {}
@@ -158,7 +158,7 @@ class Health:
             broken = [(b, found) for b in backends if (found := self._breakers.get((model, b))) and not found.closed]
             for backend, breaker in broken:
                 since_probe_us = at_us - breaker.probe_us
-                busy = breaker.probing and since_probe_us < self._settings.probe_timeout_us
+                busy = breaker.probing and since_probe_us < self.settings.probe_timeout_us
                 if since_probe_us < 0 or busy:
                     wait_s = max(0.0, -since_probe_us) / 1e6
                     when = "a probe is under way" if busy else f"tried again in {wait_s:.1f} s"
@@ -222,7 +222,7 @@ class Health:
         if at_us < breaker.probe_us:
             return  # began before the breaker opened: says nothing about now
         breaker.succeeded += 1
-        if breaker.succeeded >= self._settings.successes:
+        if breaker.succeeded >= self.settings.successes:
             del self._breakers[model, backend]
 
     def _failed(self, model: str, backend: str, at_us: float, reason: str) -> None:
@@ -232,10 +232,10 @@ class Health:
         breaker.failed += 1
         breaker.last = reason
         if breaker.closed:
-            if breaker.failed >= self._settings.failures:
-                self._open(breaker, at_us, self._settings.first_wait_us)
+            if breaker.failed >= self.settings.failures:
+                self._open(breaker, at_us, self.settings.first_wait_us)
         elif at_us >= breaker.probe_us:
-            self._open(breaker, at_us, min(2 * breaker.wait_us, self._settings.longest_wait_us))
+            self._open(breaker, at_us, min(2 * breaker.wait_us, self.settings.longest_wait_us))
 
     @staticmethod
     def _open(breaker: _Breaker, at_us: float, wait_us: float) -> None:
