@@ -46,15 +46,7 @@ def live_view(engine: Engine) -> dict[str, Any]:
                 for m in planned_memory(runtime)
             ],
             "resident_bytes": resident_bytes(),
-            "faults": [
-                {
-                    "model": fault.model,
-                    "kind": fault.kind,
-                    "reason": fault.reason,
-                    "seconds": (now - fault.since_us) / 1e6,
-                }
-                for fault in engine.faults
-            ],
+            "faults": _faults(engine, now),
             "decisions": [_decided(decision, now) for decision in list(engine.decisions)[-_DECISIONS:][::-1]],
         }
     )
@@ -113,6 +105,16 @@ def _models(engine: Engine, recent: list[RequestRecord], now: float, window_us: 
             }
         )
     return shown
+
+
+def _faults(engine: Engine, now: float) -> list[dict[str, Any]]:
+    """What is wrong now, a state that cannot be written among it."""
+    trouble = engine.keeper.store.trouble if engine.keeper else None
+    state = [] if trouble is None else [{"model": "", "kind": "state", "reason": trouble, "seconds": None}]
+    return state + [
+        {"model": f.model, "kind": f.kind, "reason": f.reason, "seconds": (now - f.since_us) / 1e6}
+        for f in engine.faults
+    ]
 
 
 def _decided(decision: Decision, now: float) -> dict[str, Any]:
