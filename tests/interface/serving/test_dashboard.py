@@ -216,10 +216,12 @@ def test_faults_come_and_go(address: str, page: Page) -> None:
     expect(page.locator("section.model").first).to_be_visible()
     expect(page.locator("#faults")).to_be_hidden()
     faults.append({"model": "left", "kind": "hang", "reason": "no end after 5 s <i>", "seconds": 42.0})
+    page.evaluate("refresh()")
     alert = page.get_by_role("alert").filter(has_text="left: hang")
     expect(alert).to_contain_text("no end after 5 s <i> for 42 s")
     assert alert.evaluate("(e) => e.getBoundingClientRect().top") < 200, "not where it is seen first"
     faults.clear()
+    page.evaluate("refresh()")
     expect(page.locator("#faults")).to_be_hidden()
 
 
