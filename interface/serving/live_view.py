@@ -148,7 +148,8 @@ def _responses(records: list[RequestRecord], now: float, window_us: float) -> di
         "refused": len(refused),
         "failed": sum(bool(r.error) and not r.refused for r in records),
         "points": [
-            [round((now - r.finish_us) / 1e3, 1), round(r.response_us / 1e3, 3), r.missed] for r in _some(served)
+            [round((now - r.finish_us) / 1e3, 1), round(r.response_us / 1e3, 3), r.missed]
+            for r in _some([r for r in served if not r.missed]) + _some([r for r in served if r.missed])
         ],
         "refusals": [round((now - r.finish_us) / 1e3, 1) for r in _some(refused)],
     }

@@ -21,6 +21,8 @@ from edgeplan.runtime_bridge.supervisor import Fault
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ..conftest import Toys
+
 pytest.importorskip("starlette", reason="the server's packages are an extra")
 
 from edgeplan.interface.serving.refusal_log import RefusalLog
@@ -108,6 +110,50 @@ def test_the_way_of_before_comes_back() -> None:
     with logging_to_stderr(LogFormat.TEXT, LogLevel.DEBUG, stream=io.StringIO()):
         assert root.handlers != before[0]
     assert (root.handlers, root.level, logging.getLogger("edgeplan").level) == before
+
+
+def test_a_real_fault_is_logged_and_counted_and_so_is_its_end(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch, stream: io.StringIO
+) -> None:
+    """One model's segments fail for a while."""
+    from edgeplan.interface.serving.engine import Engine, EngineSettings
+    from edgeplan.runtime_bridge.pipeline import Pipeline
+
+    works = Pipeline.run_step
+
+    def fails(pipeline: Pipeline, *arguments: Any) -> None:
+        if pipeline.model == "left":
+            raise RuntimeError("the backend is broken")
+        works(pipeline, *arguments)
+
+    with Engine(toys.problem, toys.whole(), toys.files, EngineSettings(adapt=False)) as engine:
+
+        def told(kind: str) -> list[dict[str, Any]]:
+            return [line for line in lines(stream) if line["event"] == kind]
+
+        def ask_until(kind: str) -> dict[str, Any]:
+            end = time.monotonic() + 20
+            while not told(kind):
+                assert time.monotonic() < end, f"no {kind}"
+                for model in toys.files:
+                    engine.submit(model, toys.feeds()).exception()
+                time.sleep(0.02)
+            return told(kind)[0]
+
+        def lasting() -> float | None:
+            labels = {"kind": "failing", "model": "left"}
+            return engine.statistics.registry.get_sample_value("edgeplan_faults_lasting", labels)
+
+        monkeypatch.setattr(Pipeline, "run_step", fails)
+        fault = ask_until("fault")
+        assert (fault["kind"], fault["model"], fault["level"]) == ("failing", "left", "error")
+        assert "the backend is broken" in fault["reason"]
+        assert engine.statistics.registry.get_sample_value("edgeplan_faults_total", {"kind": "failing"}) == 1
+        assert lasting() == 1
+        monkeypatch.setattr(Pipeline, "run_step", works)
+        assert ask_until("recovery")["model"] == "left"
+        assert lasting() is None
+        assert len(told("fault")) == len(told("recovery")) == 1
 
 
 @given(st.text(max_size=60), st.sampled_from(list(LogFormat)))
