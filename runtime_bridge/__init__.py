@@ -39,3 +39,8 @@ from .run import SegmentComparison as SegmentComparison
 from .run import run_scenario as run_scenario
 from .runtime import LiveRuntime as LiveRuntime
 from .sessions import prepare_plan as prepare_plan
+from .trial import Prediction as Prediction
+from .trial import Trial as Trial
+from .trial import TrialSettings as TrialSettings
+from .trial import Verdict as Verdict
+from .trial import predict as predict

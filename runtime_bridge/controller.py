@@ -114,11 +114,9 @@ class Controller:
         self.close()
 
     def start(self, *, watch: bool = True) -> None:
-        """Start the planner's process, and with `watch` to look for drift."""
-        if self._solve is None:
-            self._planner = Planner(self.problem, self._files)
-            self._know_planner()
+        """Start the planner's process and look for drift; without `watch` it starts when it is first needed."""
         if watch:
+            self._solver()
             self._thread.start()
 
     def close(self) -> None:
@@ -246,8 +244,7 @@ class Controller:
         self, origin: Origin, time_limit_s: float, best_effort: bool = True, setup: Any = None, why: str = ""
     ) -> _Outcome:
         began_us = now_us()
-        solve = self._solve or (self._planner.replan if self._planner else None)
-        assert solve is not None, "the controller is not started"
+        solve = self._solver()
         same_models = {m.name: m.sha256 for m in self.problem.models} == {
             m.name: m.sha256 for m in self.runtime.problem.models
         }
@@ -316,6 +313,14 @@ class Controller:
         if self._planner is not None:
             self._planner.replace(problem, files)
             self._know_planner()
+
+    def _solver(self) -> Solve:
+        if self._solve is not None:
+            return self._solve
+        if self._planner is None:
+            self._planner = Planner(self.problem, self._files)
+            self._know_planner()
+        return self._planner.replan
 
     def _know_planner(self) -> None:
         """The planner's core time is not foreign."""

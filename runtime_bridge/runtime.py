@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ from .lineup import Asked, Lineup, Served
 from .observer import Observer
 from .records import RequestRecord
 from .sessions import SessionPool
+
+_log = logging.getLogger(__name__)
 
 
 class _Target(NamedTuple):
@@ -427,7 +430,10 @@ class LiveRuntime:
 
     def _finished(self, record: RequestRecord) -> None:
         for listener in self.listeners:
-            listener(record)
+            try:
+                listener(record)
+            except Exception:  # who listens must not keep an answer from who asked
+                _log.exception("A record of a request could not be taken in.")
         past = self.history.get(record.plan_version)
         if not record.error and past is not None:
             self.observer.finished(record, past.predicted[record.model])

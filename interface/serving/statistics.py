@@ -115,7 +115,7 @@ class Statistics(Collector):
 
     def __init__(self, models: Iterable[str]) -> None:
         self._lock = threading.Lock()
-        self._models = {model: _Model() for model in models}
+        self._models = defaultdict(_Model, {model: _Model() for model in models})
         self._busy_us: defaultdict[int, float] = defaultdict(float)
         self._decisions: Counter[str] = Counter(dict.fromkeys(ACTIONS, 0))
         self._faults: Counter[str] = Counter(dict.fromkeys(FAULTS, 0))
@@ -133,7 +133,7 @@ class Statistics(Collector):
         predicted = past.predicted.get(record.model, {}) if past else {}
         ran_us = 0.0
         with self._lock:
-            model = self._of(record.model)
+            model = self._models[record.model]
             model.outcomes[outcome(record).replace(" ", "_")] += 1
             for segment in record.segments:
                 took_us = segment.finish_us - segment.start_us
@@ -172,13 +172,13 @@ class Statistics(Collector):
         A request counts once it has ended.
         """
         with self._lock:
-            return self._of(model).presence.means(now_us)
+            return self._models[model].presence.means(now_us)
 
     def of(self, model: str, version: str) -> dict[str, Any]:
         """A model's figures as the protocol's statistics extension writes them; times in nanoseconds."""
         none = _Sum().data
         with self._lock:
-            m = self._of(model)
+            m = self._models[model]
             return {
                 "name": model,
                 "version": version,
@@ -232,6 +232,3 @@ class Statistics(Collector):
             for kind, count in self._faults.items():
                 faults.add_metric((kind,), count)
         yield from (requests, response, queue, ratio, busy, decisions, faults)
-
-    def _of(self, model: str) -> _Model:
-        return self._models.setdefault(model, _Model())

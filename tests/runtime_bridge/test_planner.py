@@ -109,7 +109,7 @@ def test_one_that_does_not_come_to_an_end_is_given_up(
         ("answer_garbage", "nonsense"),
         pytest.param("answer_another_question", "nonsense", marks=pytest.mark.slow),
         pytest.param("answer_a_number", "a int", marks=pytest.mark.slow),
-        ("be_killed", "killed .signal 9."),
+        pytest.param("be_killed", "killed .signal 9.", marks=pytest.mark.slow),
         pytest.param("exit_early", "exited with code 3", marks=pytest.mark.slow),
     ],
 )
@@ -141,6 +141,10 @@ def test_after_a_failure_the_next_question_is_answered(toys: Toys, question: tup
         asked.join(WAIT_S)
         assert [type(error) for error in caught] == [PlannerCancelled]
         assert planner.replan(*question, 2.0, 0).plan is not None
+        pid = planner.pid
+        with pytest.raises(PlannerError, match="from the solver"):
+            planner.replan("no plan", question[1], 2.0, 0)  # a mistake in a solver would look like that
+        assert planner.pid == pid
 
 
 @pytest.mark.parametrize("how", ["cancel", "close", "replace"])
