@@ -287,17 +287,8 @@ def _in_flight(records: Iterable[RequestRecord]) -> list[_Event]:
                 steps[_at(record.finish_us)] -= 1
     events = []
     for model, steps in changes.items():
-        count = 0
+        count, shared = 0, {"ph": "C", "pid": REQUESTS_PROCESS, "tid": 0, "name": model}
         for instant, step in sorted(steps.items()):
             count += step
-            events.append(
-                {
-                    "ph": "C",
-                    "pid": REQUESTS_PROCESS,
-                    "tid": 0,
-                    "name": model,
-                    "ts": instant,
-                    "args": {"in flight": count},
-                }
-            )
+            events.append({**shared, "ts": instant, "args": {"in flight": count}})
     return events
