@@ -37,6 +37,7 @@ def live_view(engine: Engine) -> dict[str, Any]:
             "ready": engine.ready,
             "plan_version": runtime.version,
             "policy": runtime.plan.solver.policy,
+            "in_flight": runtime.in_flight,
             "window_ms": window_us / 1e3,
             "models": _models(engine, recent, now, window_us),
             "timeline_ms": timeline_us / 1e3,
