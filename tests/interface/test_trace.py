@@ -111,7 +111,7 @@ def requests(draw: st.DrawFn) -> RequestRecord:
 
 
 @given(st.lists(requests(), max_size=12), st.lists(INSTANTS, max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_records_make_a_trace_that_keeps_the_rules(records: list[RequestRecord], decided: list[float]) -> None:
     decisions = [Decision(at, (), "kept", "no better plan", 0, 0.1, 0.0) for at in decided]
     document = trace(records, decisions, lambda *_: ("cpu", float("inf")), cores=(0, 9))
