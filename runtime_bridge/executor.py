@@ -233,6 +233,16 @@ class Executor:
         with self._lock:
             return Counter(request.record.model for request in self._requests.values())
 
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """By model, requests accepted and not finished, and how many of them wait: have no segment that runs."""
+        with self._lock:
+            running = {number for number, _ in self._running}
+            loads: dict[str, tuple[int, int]] = {}
+            for number, request in self._requests.items():
+                taken, waiting = loads.get(request.record.model, (0, 0))
+                loads[request.record.model] = taken + 1, waiting + (number not in running)
+            return loads
+
     def give_up(self) -> list[RequestRecord]:
         """Give up on segments that hang: fail their requests, free their cores, put other workers in place of theirs.
 
@@ -257,6 +267,7 @@ class Executor:
                 request.record.error = (
                     f"segment {step}: no end after {running.age_us / 1e6:.1f} s, predicted {running.expected_us:.0f} µs"
                 )
+                request.record.failed_segment = step
                 hung.append(request.record)
                 if self._ended(running.start, failed=True):
                     ended.append(number)
@@ -297,6 +308,7 @@ class Executor:
                 self._pace.observe(request.record.model, request.expected_us(start), now - began, now)
             if failure is not None:
                 request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
+                request.record.failed_segment = start.step
             ended = self._ended(start, failed=failure is not None)
             mine, others = None, []
             for following in self._starts():

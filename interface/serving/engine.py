@@ -16,10 +16,12 @@ from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
 from ...runtime_bridge.supervisor import Fault, Supervisor
+from .. import logs
 from ..case import Case
 from .inference import ServedModel, TensorForm
 from .jobs import Jobs
 from .keeper import Keeper
+from .metrics import LiveMetrics
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
@@ -116,6 +118,8 @@ class Engine:
         )
         self.supervisor = Supervisor(self.runtime, self.controller, on_fault=self._faulty)
         self.jobs = Jobs()
+        self.statistics.compare_with(self.runtime.history)
+        self.statistics.registry.register(LiveMetrics(self))
         self.controller.start(watch=self.settings.adapt)
         self.supervisor.start()
         self._serving = True
@@ -186,10 +190,14 @@ class Engine:
 
     def _decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
+        self.statistics.decided(decision)
+        logs.decided(decision)
         if self.keeper is not None:
             self.keeper.decided(decision)
 
     def _faulty(self, fault: Fault, ended: bool) -> None:
+        self.statistics.faulty(fault, ended)
+        logs.faulty(fault, ended)
         if self.keeper is not None:
             self.keeper.happened("recovery" if ended else "fault", fault.data)
 

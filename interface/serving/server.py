@@ -10,7 +10,7 @@ from contextlib import suppress
 from socket import socket
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from .engine import Engine
 from .notify import notify, watchdog_interval_s
@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
 
     Parameters
     ----------
-    app : FastAPI
+    app : ASGIApp
     engine : Engine
         While it is not ready, the watchdog is not fed.
     host : str
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         engine: Engine,
         host: str,
         port: int,
@@ -53,6 +53,7 @@ class Server(uvicorn.Server):
             host=host,
             port=port,
             log_level="warning",
+            log_config=None,  # what it logs goes where everything goes
             access_log=False,
             limit_concurrency=max_connections,
             backlog=BACKLOG,
