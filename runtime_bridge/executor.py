@@ -375,7 +375,8 @@ class Executor:
         if self._on_finish is not None:
             self._on_finish(record)
         if error is not None:
-            request.future.set_exception(error)
+            # Where it was raised, this request is a local: with the way there it would be a cycle that holds tensors.
+            request.future.set_exception(error.with_traceback(None))
         else:
             request.future.set_result(outputs or {})
 

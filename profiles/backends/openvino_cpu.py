@@ -168,7 +168,7 @@ class OpenVinoSession:
         except Empty:
             request = self._compiled.create_infer_request()
         # OpenVINO takes writable memory only, which the bytes of a message, for one, are not; and does not keep it.
-        inputs = [np.require(feeds[name], requirements="CW") for name in self.input_names]
+        inputs = [np.require(feeds[name], requirements=["C", "W"]) for name in self.input_names]
         for value, (_, port) in zip(inputs, self._inputs, strict=True):
             request.set_tensor(port, Tensor(value, shared_memory=True))
         if self._writes_outputs:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +17,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.formulation import Poisson, Problem, Stream
+from edgeplan.formulation import AdmissionError, Poisson, Problem, Stream
 from edgeplan.interface.serving.engine import Engine, EngineSettings
 from edgeplan.interface.serving.load_client import LoadClient, Question, Reply
 from edgeplan.runtime_bridge import Arrivals, RequestRecord
@@ -198,3 +200,22 @@ def test_an_answer_that_does_not_come_is_given_up() -> None:
 
     replies, _ = asked_of(hang, every(0.05, 2), timeout_s=0.2)
     assert sorted(reply.status for reply in replies) == [0, 503]
+
+
+def test_what_was_refused_is_freed_at_once(toys: Toys) -> None:
+    """Not when the collector of cycles comes: inputs of some hundred KiB are refused by the thousand."""
+
+    class Watched(np.ndarray):
+        pass
+
+    with Engine(toys.problem, toys.whole(), toys.files, EngineSettings(adapt=False)) as engine:
+        gc.disable()
+        try:
+            image = toys.feeds()["image"].view(Watched)
+            alive = weakref.ref(image)
+            refused = engine.submit("left", {"image": image}, deadline_us=1.0)
+            assert isinstance(refused.exception(20), AdmissionError)
+            del image, refused
+            assert alive() is None
+        finally:
+            gc.enable()
