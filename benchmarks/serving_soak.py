@@ -588,19 +588,28 @@ def around(soak: Soak, begin_us: float, end_us: float) -> tuple[int, Counter[str
     return len(due), bad
 
 
-def recovered_s(soak: Soak, fault: Fault, until_us: float) -> float:
-    """From the end of a fault to that of the last half second in which more than a tenth was not answered in time."""
+def usual(soak: Soak) -> float:
+    """Share of requests not answered in time, in the half second in the middle of all."""
+    bins: dict[int, list[bool]] = defaultdict(list)
+    for _, due_us, _, _, ok in soak.ledger.replies:
+        bins[int(due_us // (BIN_S * 1e6))].append(ok)
+    return float(np.median([1 - np.mean(oks) for oks in bins.values()]))
+
+
+def recovered_s(soak: Soak, fault: Fault, until_us: float, disturbed: float) -> float:
+    """From the end of a fault to that of the last half second in which more than that share was not in time."""
     bins: dict[int, list[bool]] = defaultdict(list)
     for _, due_us, _, _, ok in soak.ledger.replies:
         if fault.begin_us <= due_us < until_us:
             bins[int((due_us - fault.end_us) // (BIN_S * 1e6))].append(ok)
-    disturbed = [number for number, oks in bins.items() if 1 - np.mean(oks) > DISTURBED]
-    return max(0.0, (max(disturbed, default=-1) + 1) * BIN_S)
+    numbers = [number for number, oks in bins.items() if 1 - np.mean(oks) > disturbed]
+    return max(0.0, (max(numbers, default=-1) + 1) * BIN_S)
 
 
 def fault_rows(soak: Soak, last_us: float) -> list[str]:
     """One line for each kind of fault."""
     rows = []
+    disturbed = usual(soak) + DISTURBED
     begins = [fault.begin_us for fault in soak.faults] + [last_us]
     for name in FAULTS:
         times = [k for k, fault in enumerate(soak.faults) if fault.name == name and fault.end_us < last_us]
@@ -622,7 +631,7 @@ def fault_rows(soak: Soak, last_us: float) -> list[str]:
                 said.append(words)
             count, each = around(soak, fault.begin_us, next_us)
             n, bad = n + count, bad + each
-            recovered.append(recovered_s(soak, fault, next_us))
+            recovered.append(recovered_s(soak, fault, next_us, disturbed))
         seen = f"{np.median(detected):.1f}" if detected else "–"
         words = said[0].replace("|", "/")[:160] if said else ""
         rows.append(
@@ -716,9 +725,9 @@ def report(soak: Soak, accounts: Accounts, ended_well: bool, usage: dict[str, fl
         "",
         "## Faults",
         "",
-        "Seconds from when a fault begins to the server's first word of it, and from its end to that "
-        "of the last half second in which more than a tenth of the requests was not answered in time; requests until "
-        "the next fault.",
+        "Seconds from when a fault begins to the server's first word of it, and from its end to that of the last half "
+        f"second in which more than {usual(soak) + DISTURBED:.0%} of the requests were not answered in time "
+        f"({DISTURBED:.0%} more than in the usual one); requests until the next fault.",
         "",
         "| fault | times | detected after, s | first word | requests | failed | refused | late | recovered after, s |",
         "|---|---|---|---|---|---|---|---|---|",
