@@ -3,8 +3,8 @@
 uvicorn waits without end for a header, for a body and for a client that does not read; it takes headers of any length,
 and its limit of connections refuses those that are open as well. Here every connection that owes something (the rest
 of a request, the reading of an answer) is closed with a reason when its time is over. Where there are too many, the
-one that has been waiting for its client longest makes room, as in nginx (``ngx_drain_connections``): who holds
-connections without using them takes no place from others.
+one that has been waiting for its client longest makes room, as in nginx (``ngx_drain_connections``), those that never
+had an answer first: who holds connections without using them takes no place from others.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class ConnectionLimits:
 class Connections:
     """All connections of a server, and in their order those that wait for their client.
 
+    Where room is needed, those go first that never had an answer.
+
     Parameters
     ----------
     limits : ConnectionLimits
@@ -64,17 +66,29 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.open: set[Connection] = set()
-        self.waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._strangers: OrderedDict[Connection, None] = OrderedDict()
+        self._known: OrderedDict[Connection, None] = OrderedDict()
 
     def make_room(self) -> bool:
         """Where there are too many, close the one that has waited longest. False where none waits."""
         if len(self.open) < self.limits.max_connections:
             return True
-        if not self.waiting:
+        waiting = self._strangers or self._known
+        if not waiting:
             return False
-        oldest, _ = self.waiting.popitem(last=False)
+        oldest, _ = waiting.popitem(last=False)
         oldest.make_room()
         return True
+
+    def wait(self, connection: Connection, known: bool) -> None:
+        """It waits for its client from now on."""
+        self.leave(connection)
+        (self._known if known else self._strangers)[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        """It does not wait any more."""
+        self._strangers.pop(connection, None)
+        self._known.pop(connection, None)
 
     def close_late(self, now_s: float) -> None:
         """Close those whose time is over."""
@@ -106,6 +120,7 @@ class Connection(HttpToolsProtocol):
         self._unanswered = 0  # requests whose header is whole
         self._came_bytes = 0  # of this request, from its second packet on
         self._wrong = 400, "HTTP/1.1"
+        self._answered = False  # once at least
         self._deaf = False  # nothing that comes is looked at any more
 
     @property
@@ -127,7 +142,7 @@ class Connection(HttpToolsProtocol):
         """Give the place back."""
         self._deaf = True
         self._all.open.discard(self)
-        self._all.waiting.pop(self, None)
+        self._all.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -178,13 +193,14 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         if self._unanswered:
             self.due_s = _NEVER
-            self._all.waiting.pop(self, None)
+            self._all.leave(self)
         else:  # it was refused before it was whole
             self._wait(self._limits.idle_s)
 
     def on_response_complete(self) -> None:
         """A request is answered, perhaps before it was whole."""
         self._unanswered -= 1
+        self._answered = True
         super().on_response_complete()
         if self.transport.is_closing():
             self._wait(self._limits.read_s)
@@ -206,7 +222,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         if self._serving:
             self.due_s = _NEVER
-            self._all.waiting.pop(self, None)
+            self._all.leave(self)
 
     def shutdown(self) -> None:
         """Answer what is being served; a request that is not whole yet is not waited for."""
@@ -268,11 +284,11 @@ class Connection(HttpToolsProtocol):
 
     def _close(self) -> None:
         self._deaf = True
-        self._wait(_LINGER_S)
+        self.due_s = time.monotonic() + _LINGER_S
+        self._all.leave(self)
         self.transport.close()
 
     def _wait(self, within_s: float) -> None:
         """For the client, who has that long."""
         self.due_s = time.monotonic() + within_s
-        self._all.waiting[self] = None
-        self._all.waiting.move_to_end(self)
+        self._all.wait(self, known=self._answered)
