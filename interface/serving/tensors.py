@@ -78,7 +78,8 @@ def from_json(subject: str, name: str, shape: list[int], data: bytes) -> np.ndar
     dtype = NUMPY_TYPES[name]
     elements = f"elements of type {name}, flat or nested as its shape says"
     # No list is made of elements that the shape does not have: in memory they take many times their text.
-    if dtype.kind != "O" and (commas := data.count(b",")) > count:
+    most_commas = math.prod(max(size, 1) for size in shape)
+    if dtype.kind != "O" and (commas := data.count(b",")) > most_commas:
         raise Refusal(400, subject, f"{count} elements, as its shape says", got=f"{commas} commas")
     opening = re.match(rb"[\[\s]*", data)
     depth = opening.group().count(b"[") if opening else 0
