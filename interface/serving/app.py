@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from ...formulation import EdgePlanError
 from . import schemas
@@ -26,14 +27,14 @@ _VERSION = "/v2/models/{model}/versions/{model_version}"
 
 def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
     """The application around an engine. The engine is neither started nor closed by it."""
-    app = _Described(
+    app = _Service(
         title="EdgePlan",
         version=version("edgeplan"),
         description="Open Inference Protocol, version 2, and the plan that serves it.",
         responses=refusals(400, 401, 408, 413, 415, 500, 503),
     )
     _answer_errors(app)
-    app.add_middleware(Front, engine=engine, settings=settings or AppSettings())
+    app.front = Front(app.routed, engine, settings or AppSettings())
 
     @app.get("/v2", tags=["inference"])
     async def server_metadata() -> schemas.ServerMetadata:
@@ -99,8 +100,17 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
     return app
 
 
-class _Described(FastAPI):
-    """Its description has the route that infers, and no answer to bad requests but ours."""
+class _Service(FastAPI):
+    """Behind a front, and described with it: the route that infers, and no answer to bad requests but ours."""
+
+    front: Front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.front(scope, receive, send)
+
+    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What passes the front."""
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

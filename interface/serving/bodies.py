@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.types import Receive
+from starlette.types import Receive, Send
 
 from .refusal import Refusal
 
 SUBJECT = "body"
+_BUFFERED_BYTES = 64 * 2**10
+"""What a connection takes at once, whether the client reads or not."""
 
 
 class ClientGone(Exception):
@@ -100,3 +102,20 @@ class Held:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def send(self, send: Send, content: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Answer; what is long is held until the client has read most of it.
+
+        Raises
+        ------
+        Refusal
+            Too much is held already; nothing has been sent.
+        """
+        long = len(content) > _BUFFERED_BYTES
+        if long:
+            self.take(len(content))
+        headers.append((b"content-length", b"%d" % len(content)))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content, "more_body": long})
+        if long:  # the end waits until the connection takes more
+            await send({"type": "http.response.body", "body": b""})

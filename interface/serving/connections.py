@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from .refusal import said
 
 _NEVER = float("inf")
+_UNREAD_BYTES = 256 * 2**10
 _LINGER_S = 2.0
 """For a client to read why it was refused: were its connection closed while it sends, it would hear only of that."""
 
@@ -186,6 +187,16 @@ class Connection(HttpToolsProtocol):
         self._unanswered += 1
         self._in_header, self._in_body = False, True
         self.due_s += self._limits.body_s
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a part of a body. Reading stops where a route does not keep up, which uvicorn does too soon."""
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > _UNREAD_BYTES:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """A request is whole: now it is not the client who is waited for."""

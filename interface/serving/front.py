@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,9 @@ _OPEN_PATHS = ("/v2/health/",)
 """Paths that need no token: whether a server lives is no secret, and what watches it should need none."""
 _PAGES = ("/edgeplan", "/edgeplan/")
 """Pages without data of their own, which ask for the token."""
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,20 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path: str = scope["path"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        asked = asked_model(path)
         with self._bodies.holding() as held:
             try:
-                path: str = scope["path"]
-                headers: dict[bytes, bytes] = dict(scope["headers"])
                 if self._wanted is not None:
                     self._refuse_strangers(path, headers)
-                asked = asked_model(path)
                 if asked is not None:
                     if scope["method"] != "POST":
                         raise Refusal(405, "inference", "POST", got=scope["method"][:20], headers={"Allow": "POST"})
                     model = served_model(self._engine, *asked)
                     body = await held.read(receive, headers)
-                    await infer(self._engine, model, body, headers, held, send)
+                    answer = await infer(self._engine, model, body, headers)
+                    await held.send(send, *answer)
                 elif b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
                     body = await held.read(receive, headers)
                     await self._app(scope, _replayed(body, receive), send)
@@ -82,6 +87,11 @@ class Front:
             except ClientGone:
                 return
             except (Refusal, EdgePlanError) as error:
+                await refuse(error, scope, receive, send)
+            except Exception as error:
+                if asked is None:  # the application has answered it
+                    raise
+                _LOG.exception("An inference failed inside.")
                 await refuse(error, scope, receive, send)
 
     def _refuse_strangers(self, path: str, headers: dict[bytes, bytes]) -> None:

@@ -8,10 +8,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import msgspec
-from starlette.types import Send
 
 from . import messages
-from .bodies import Held
 from .engine import Engine
 from .inference import HEADER_LENGTH, ServedModel, parse_request, response_of
 from .refusal import REASONS, Refusal
@@ -19,8 +17,6 @@ from .refusal import REASONS, Refusal
 PATHS = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{model_version}/infer")
 _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
-_BUFFERED_BYTES = 64 * 2**10
-"""What a connection takes at once, whether the client reads or not."""
 
 
 def asked_model(path: str) -> tuple[str, str | None] | None:
@@ -46,32 +42,22 @@ def served_model(engine: Engine, name: str, version: str | None = None) -> Serve
 
 
 async def infer(
-    engine: Engine, model: ServedModel, body: bytes, headers: dict[bytes, bytes], held: Held, send: Send
-) -> None:
-    """Ask a model and send its answer.
+    engine: Engine, model: ServedModel, body: bytes, headers: dict[bytes, bytes]
+) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Ask a model. Returns the answer's body and header.
 
     Raises
     ------
     Refusal, EdgePlanError
-        There is no answer; nothing has been sent.
+        There is no answer.
     """
     length = headers.get(_HEADER_LENGTH)
     asked = parse_request(model, body, None if length is None else length.decode("latin-1"))
     outputs = await _ended(engine.submit(model.name, asked.feeds, asked.timeout_us, asked.request_id))
     content, json_length = response_of(model, asked, outputs)
-    answer_headers = [(b"content-length", str(len(content)).encode())]
     if json_length is None:
-        answer_headers.append((b"content-type", b"application/json"))
-    else:
-        answer_headers.append((b"content-type", b"application/octet-stream"))
-        answer_headers.append((_HEADER_LENGTH, str(json_length).encode()))
-    long = len(content) > _BUFFERED_BYTES
-    if long:
-        held.take(len(content))
-    await send({"type": "http.response.start", "status": 200, "headers": answer_headers})
-    await send({"type": "http.response.body", "body": content, "more_body": long})
-    if long:  # sending the end waits until the client has read most of it: until then the bytes are held
-        await send({"type": "http.response.body", "body": b""})
+        return content, [(b"content-type", b"application/json")]
+    return content, [(b"content-type", b"application/octet-stream"), (_HEADER_LENGTH, b"%d" % json_length)]
 
 
 async def _ended(future: Future[Any]) -> Any:

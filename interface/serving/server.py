@@ -64,6 +64,7 @@ class Server(uvicorn.Server):
             ws="none",
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=round(wanted.idle_s) + 1,  # ours comes first

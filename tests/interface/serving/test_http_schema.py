@@ -1,4 +1,4 @@
-"""What the OpenAPI description says holds for whatever is sent: status codes, content types, schemas, and no failure."""
+"""What the OpenAPI description says holds for whatever is sent: status codes, content types, schemas, no failure."""
 
 from __future__ import annotations
 
