@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -254,22 +254,22 @@ def main() -> None:
     feeds = {"image": np.random.default_rng(1).normal(size=(1, CHANNELS, SIDE, SIDE)).astype(np.float32)}
     ways = {n: Asked(problem, n, path, feeds) for n in arguments.pieces}
     first = ways[arguments.pieces[0]]
-    with served(first.engine) as port:
-        client = Client(port, feeds)
-        with elsewhere(client) as ask_elsewhere, echoing(len(client.body)) as echo_port:
-            with elsewhere(Client(echo_port, feeds)) as ask_echo:
-                over_http = {
-                    "HTTP, on top of that": Http(first, ask_elsewhere),
-                    "HTTP, client in the same process": Http(first, client.ask),
-                }
-                echo_us: list[float] = []
-                for number in range(arguments.rounds + 1):
-                    for way in (*ways.values(), *over_http.values()):
-                        way.ask(arguments.requests)
-                        if number == 0:  # warm-up
-                            way.added_us.clear()
-                    took_us = ask_echo(arguments.requests)
-                    echo_us += took_us if number else []
+    echo_us: list[float] = []
+    with ExitStack() as stack:
+        client = Client(stack.enter_context(served(first.engine)), feeds)
+        echoed = Client(stack.enter_context(echoing(len(client.body))), feeds)
+        over_http = {
+            "HTTP, on top of that": Http(first, stack.enter_context(elsewhere(client))),
+            "HTTP, client in the same process": Http(first, client.ask),
+        }
+        ask_echo = stack.enter_context(elsewhere(echoed))
+        for number in range(arguments.rounds + 1):
+            for way in (*ways.values(), *over_http.values()):
+                way.ask(arguments.requests)
+                if number == 0:  # warm-up
+                    way.added_us.clear()
+            took_us = ask_echo(arguments.requests)
+            echo_us += took_us if number else []
     for way in ways.values():
         way.engine.close()
 
