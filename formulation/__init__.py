@@ -27,6 +27,9 @@ from .errors import GraphError as GraphError
 from .errors import InferenceError as InferenceError
 from .errors import ModelError as ModelError
 from .errors import PlanError as PlanError
+from .errors import PlannerCancelled as PlannerCancelled
+from .errors import PlannerError as PlannerError
+from .errors import PlannerTimeout as PlannerTimeout
 from .errors import PlatformError as PlatformError
 from .errors import ProfileError as ProfileError
 from .errors import ScenarioError as ScenarioError

@@ -288,6 +288,32 @@ class CostTable:
             provenance=provenance,
         )
 
+    def only(self, configurations: Sequence[int]) -> CostTable:
+        """Copy with these configurations, by index, and no others.
+
+        Raises
+        ------
+        CostError
+            A layer would be left that none of them can run.
+        """
+        kept = list(configurations)
+        measured = tuple(
+            segment.model_copy(update={"configuration": kept.index(segment.configuration)})
+            for segment in self.measured
+            if segment.configuration in kept
+        )
+        return CostTable(
+            tuple(self.configurations[c] for c in kept),
+            self.layer_us[:, kept],
+            self.fixed_us[kept],
+            self.weight_scale[kept],
+            self.session_bytes[kept],
+            self.workspace_bytes[:, kept],
+            self.holds_workspace[kept],
+            measured,
+            self.provenance,
+        )
+
 
 def _scaled(latency: LatencySummary, factor: float) -> LatencySummary:
     return LatencySummary(

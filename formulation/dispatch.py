@@ -128,17 +128,29 @@ class Dispatcher:
         state = self._requests[request]
         state.done.add(step)
         if failed:
-            for entries in self._ready.values():
-                entries[:] = [entry for entry in entries if entry[2] != request]
-            self._coreless = [step for step in self._coreless if step[0] != request]
-            still_running = {other for r, other in self._running if r == request}
-            state.done |= set(range(len(state.steps))) - still_running
-            state.offered = set(range(len(state.steps)))
+            return self.withdraw(request)
         if len(state.done) == len(state.steps):
             del self._requests[request]
             return True
         self._offer(request)
         return False
+
+    def withdraw(self, request: int) -> bool:
+        """Drop the steps of a request that have not started. Returns whether nothing of it is left.
+
+        Those that run must still be finished.
+        """
+        state = self._requests[request]
+        for entries in self._ready.values():
+            entries[:] = [entry for entry in entries if entry[2] != request]
+        self._coreless = [step for step in self._coreless if step[0] != request]
+        still_running = {step for running, step in self._running if running == request}
+        state.done |= set(range(len(state.steps))) - still_running
+        state.offered = set(range(len(state.steps)))
+        if still_running:
+            return False
+        del self._requests[request]
+        return True
 
     def starts(self, now_us: float = -math.inf) -> list[Start]:
         """Decide what starts now, and mark its cores as taken.

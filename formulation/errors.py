@@ -88,6 +88,21 @@ class UnsupportedError(EdgePlanError):
     """A problem that the chosen solver or backend does not support."""
 
 
+class PlannerError(EdgePlanError):
+    """A planner that gave no answer: it died, answered nonsense, or its solver failed."""
+
+
+class PlannerTimeout(PlannerError):
+    """A planner that was ended since it took much longer than its solver was allowed.
+
+    A solver that stops in time with nothing found answers with a status instead.
+    """
+
+
+class PlannerCancelled(PlannerError):
+    """A planner that was told to stop before it answered."""
+
+
 class InferenceError(EdgePlanError):
     """A request that does not fit its model, is refused, or fails while it runs."""
 

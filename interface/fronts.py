@@ -38,11 +38,11 @@ def front_of_solutions(model: str, solutions: Sequence[Solution], chosen: Evalua
             )
             for solution in solutions
         ),
-        _point(chosen, model) if chosen is not None and model in chosen.models else None,
+        point_of(chosen, model) if chosen is not None and model in chosen.models else None,
     )
 
 
-def _point(evaluation: Evaluation, model: str) -> tuple[float, float]:
+def point_of(evaluation: Evaluation, model: str) -> tuple[float, float]:
     """Latency and memory of one model within a plan, in the terms of its front: as if it had the device to itself."""
     score = evaluation.models[model]
     transient: dict[str, float] = {}

@@ -94,7 +94,7 @@ def model_sha256(path: str | Path) -> str:
         A file is missing.
     """
     path = Path(path)
-    files = [path, *(path.parent / name for name in _external_files(path))]
+    files = [path, *(path.parent / name for name in external_files(path))]
     try:
         digests = [sha256_of_file(file) for file in files]
     except OSError as error:
@@ -176,7 +176,14 @@ def _detach(tensor: TensorProto) -> TensorProto:
     return full
 
 
-def _external_files(path: Path) -> list[str]:
+def external_files(path: Path) -> list[str]:
+    """Names of the files beside a model that hold its external data, in the order in which its digest takes them.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read or is not an ONNX model.
+    """
     from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
     tensors = _parse(path).graph.initializer

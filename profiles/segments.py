@@ -7,7 +7,7 @@ and sessions on overlapping segments map the same pages.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +109,18 @@ class SegmentStore:
         folder = cache_root() / "segments" / FORMAT / f"{self._key}-b{batch}"
         name = f"{label}.onnx"
         if not is_current(folder, name):
-            skeleton = artefact(folder, "model.onnx", lambda target: write_skeleton(self.path, batch, target))
+            skeleton = artefact(folder, "model.onnx", lambda target: self._skeleton(batch, target))
             artefact(folder, name, lambda target: write_segment(skeleton, layers, inputs, outputs, target))
         return SegmentFiles(folder / name, label, inputs, outputs)
+
+    def _skeleton(self, batch: int, target: Path) -> Iterable[str]:
+        """What all segments share, as files. The model's file may have been exchanged since it was looked at first."""
+        blobs = write_skeleton(self.path, batch, target)
+        if (now := model_sha256(self.path)) != self.sha256:
+            raise StalePlanError(
+                f"model {self.path.name}",
+                expected=f"the file that was there before (SHA-256 {self.sha256[:12]}…)",
+                got=f"one with {now[:12]}…",
+                remedy="Put the file back, or profile the new one and plan again.",
+            )
+        return blobs

@@ -13,7 +13,8 @@ from .comparison import SetUp as SetUp
 from .comparison import SetUpResult as SetUpResult
 from .comparison import compare as compare
 from .controller import Controller as Controller
-from .controller import Decision as Decision
+from .decisions import Decision as Decision
+from .decisions import PlanLog as PlanLog
 from .drift import Assumptions as Assumptions
 from .drift import Drift as Drift
 from .drift import DriftTest as DriftTest
@@ -38,3 +39,8 @@ from .run import SegmentComparison as SegmentComparison
 from .run import run_scenario as run_scenario
 from .runtime import LiveRuntime as LiveRuntime
 from .sessions import prepare_plan as prepare_plan
+from .trial import Prediction as Prediction
+from .trial import Trial as Trial
+from .trial import TrialSettings as TrialSettings
+from .trial import Verdict as Verdict
+from .trial import predict as predict

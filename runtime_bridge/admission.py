@@ -11,6 +11,8 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..formulation import AdmissionError
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -79,3 +81,30 @@ def _played(demands: Iterable[Demand], free_us: Sequence[float], drop_late: bool
             heapq.heapreplace(free, begin_us + demand.core_us)
         ended.append((demand, late_us))
     return ended
+
+
+def refuse_if_late(
+    model: str, newcomer: Demand, taken: Iterable[Demand], free_us: Sequence[float], now_us: float
+) -> None:
+    """Refuse a request that cannot be in time, or would make others late.
+
+    Raises
+    ------
+    AdmissionError
+    """
+    late = late_by_admitting(newcomer, taken, free_us)
+    if late is None:
+        return
+    due_us = newcomer.deadline_us
+    expected = f"a finish within its deadline, {(due_us - now_us) / 1e3:.1f} ms from now"
+    got = f"a predicted finish {(late.finish_us - now_us) / 1e3:.1f} ms from now"
+    if late.others:
+        expected, got = "all requests taken before to end in time beside it", f"{late.others} that would be late"
+    raise AdmissionError(
+        f"request for model {model!r}",
+        expected=expected,
+        got=got,
+        remedy="Ask less often, allow more time, or plan for this load.",
+        predicted_us=late.finish_us,
+        deadline_us=due_us,
+    )

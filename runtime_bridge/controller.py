@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from ..formulation import EdgePlanError, Plan, Problem
+from ..formulation import EdgePlanError, Plan, PlanError, PlannerCancelled, Problem
 from .clock import now_us
+from .decisions import Decision, Origin, PlanLog
 from .drift import Assumptions, Drift, DriftTest, Hysteresis
 from .observer import Observation
 from .planner import Planner
+from .probation import Probation
 from .replan import Replan
 from .runtime import LiveRuntime
 
-Solve = Callable[[Plan, Assumptions, float, int], Replan]
+KEPT_DECISIONS = 1000
+_DRIFT_US, _QUIET_US = 2e6, 30e6
+"""How long before a decision its world was there already: a drift was seen for a while, otherwise nothing changed."""
+
+Solve = Callable[[Plan | None, Assumptions, float, int], Replan]
 """Re-solves for a running plan and assumptions, within seconds, with a seed."""
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One decision and its reason.
-
-    Attributes
-    ----------
-    at_us : float
-        On the runtime's clock, when the drift was let through.
-    drifts : tuple of Drift
-    action : {'switched', 'kept', 'failed'}
-    reason : str
-    plan_version : int
-        That serves afterwards.
-    solve_s, swap_s : float
-        Time to solve, and to open the new plan's sessions.
-    """
-
-    at_us: float
-    drifts: tuple[Drift, ...]
+class _Outcome:
     action: str
     reason: str
-    plan_version: int
-    solve_s: float
-    swap_s: float
+    solve_s: float = 0.0
+    swap_s: float = 0.0
+    replan: Replan | None = None
+    version_before: int = 0
 
 
 class Controller:
-    """Re-plans a runtime as rates, costs and free cores change. Use it as a context manager.
+    """Re-plans a runtime as rates, costs and free cores change, and when it is asked to. Use it as a context manager.
 
     Every `interval_s` the last window is tested against what the running plan assumes. A drift that lasts for
     `Hysteresis.persistence` checks leads to one re-solve in another process (`Planner`); the plan is exchanged
     where that is worth it (`Replan.worth_switching`). Either way the observed world is what is assumed from then on,
-    and the controller rests.
+    and the controller rests. A plan that was exchanged is on probation: where it does worse than was predicted and than
+    the one before, that one comes back (`edgeplan.runtime_bridge.trial`).
+
+    One decision is taken at a time; who asks for another waits.
 
     Parameters
     ----------
@@ -66,9 +63,11 @@ class Controller:
         Gain that an exchange must be worth, as a share.
     seed : int
     on_decision : callable, optional
-        Called with each decision on the controller's thread.
+        Called with each decision on the thread that took it.
     solve : callable, optional
         What re-solves, instead of a `Planner` of this controller's own.
+    plan_log : PlanLog, optional
+        Where plans are written down.
     """
 
     def __init__(
@@ -84,10 +83,11 @@ class Controller:
         seed: int = 0,
         on_decision: Callable[[Decision], None] | None = None,
         solve: Solve | None = None,
+        plan_log: PlanLog | None = None,
     ) -> None:
         self.runtime = runtime
         self.problem = problem
-        self.decisions: list[Decision] = []
+        self.decisions: deque[Decision] = deque(maxlen=KEPT_DECISIONS)
         self.assumed = Assumptions({s.model: s.rate_hz for s in problem.streams})
         self._test = test or DriftTest()
         self._hysteresis = hysteresis or Hysteresis()
@@ -97,18 +97,27 @@ class Controller:
         self._seed = seed
         self._on_decision = on_decision
         self._solve = solve
+        self._log = plan_log
+        self._number: dict[int, int] = {}  # in the log, of the plans that serve and served, by version
+        self._files = runtime.files
         self._planner: Planner | None = None
+        self._probation = Probation(runtime)
+        self._deciding = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-controller", daemon=True)
 
     def __enter__(self) -> Controller:
-        if self._solve is None:
-            self._start_planner()
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def start(self, *, watch: bool = True) -> None:
+        """Start the planner's process and look for drift; without `watch` it starts when it is first needed."""
+        if watch:
+            self._solver()
+            self._thread.start()
 
     def close(self) -> None:
         """Stop watching; a solve under way is ended."""
@@ -118,33 +127,205 @@ class Controller:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _start_planner(self) -> None:
-        self._planner = Planner(self.problem, self.runtime.files)
-        self.runtime.observer.own_pids.add(self._planner.pid)
-        self._solve = self._planner.replan
-
-    def _watch(self) -> None:
-        # A full window of history, or the first checks would take an empty past for silence.
-        if self._stop.wait(self.runtime.observer.window_us / 1e6):
-            return
-        while not self._stop.wait(self._interval_s):
-            self.check(self.runtime.observer.observe())
+    def cancel(self) -> bool:
+        """End the solve under way. Returns whether there was one."""
+        return self._planner is not None and self._planner.cancel()
 
     def check(self, seen: Observation) -> Decision | None:
         """Test one observation and act on it. Returns the decision, where one was taken."""
         at_us = now_us()
         drifts = self._hysteresis.admit(self._test.drifts(seen, self.assumed), at_us)
         if not drifts:
-            return None
-        self.assumed = self._updated(drifts, seen)
-        decision = self._decide(at_us, drifts)
-        if self._stop.is_set():
-            return None  # closing ended the planner in the middle of a solve
+            return self._try_out()
+        with self._deciding:
+            self.assumed = self._updated(drifts, seen)
+            return self._decided("drift", at_us, self._resolved("drift", self._time_limit_s), drifts)
+
+    def resolve(self, reason: str = "", *, time_limit_s: float | None = None) -> Decision:
+        """Re-solve now, for the world as it is assumed; the plan is exchanged where that is worth it."""
+        with self._deciding:
+            at_us = now_us()
+            outcome = self._resolved("request", time_limit_s or self._time_limit_s)
+            words = f"{reason}: {outcome.reason}" if reason else outcome.reason
+            return self._decided("request", at_us, replace(outcome, reason=words))
+
+    def fault(self, drifts: tuple[Drift, ...], **assumed: Any) -> Decision:
+        """Take over what a fault changes in the assumptions, and re-solve."""
+        with self._deciding:
+            at_us = now_us()
+            self.assumed = replace(self.assumed, **assumed)
+            return self._decided("fault", at_us, self._resolved("fault", self._time_limit_s), drifts)
+
+    def change(
+        self,
+        problem: Problem,
+        files: Mapping[str, Path],
+        reason: str,
+        *,
+        time_limit_s: float | None = None,
+        best_effort: bool = False,
+        setup: Any = None,
+    ) -> Decision:
+        """Serve another scenario: plan it and exchange the plan. Where that fails, all stays as it is.
+
+        Parameters
+        ----------
+        problem : Problem
+        files : mapping of str to Path
+        reason : str
+        time_limit_s : float, optional
+        best_effort : bool
+            Whether a plan will do that does not keep all the scenario's limits.
+        setup : object
+            For the plan log.
+        """
+        with self._deciding:
+            at_us, before = now_us(), (self.problem, self._files, self.assumed)
+            rates = {s.model: s.rate_hz for s in problem.streams}
+            old = {s.model: s.rate_hz for s in self.problem.streams}
+            # What was observed stays assumed where nobody said anything else.
+            kept = {m: self.assumed.rate_hz.get(m, rate) if old.get(m) == rate else rate for m, rate in rates.items()}
+            self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
+            outcome = self._resolved("change", time_limit_s or self._time_limit_s, best_effort, setup, reason)
+            if outcome.action != "switched":
+                self._adopt(*before)
+            return self._decided("change", at_us, outcome)
+
+    def knows(self, number: int) -> None:
+        """The plan that serves has this number in the plan log."""
+        self._number[self.runtime.version] = number
+
+    def disbelieve(self) -> None:
+        """Forget what was measured lately: this process was stopped meanwhile."""
+        self.runtime.observer.forget()
         self._hysteresis.decided(now_us())
-        self.decisions.append(decision)
-        if self._on_decision is not None:
-            self._on_decision(decision)
+        self._probation.end()
+
+    def go_back(self, version: int, reason: str, origin: Origin = "rollback") -> Decision:
+        """Serve by an earlier plan again.
+
+        Raises
+        ------
+        PlanError
+            There is none of that version, or it is for other models.
+        """
+        with self._deciding:
+            return self._gone_back(version, reason, origin)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self.check(self.runtime.observer.observe())
+
+    def _try_out(self) -> Decision | None:
+        """Look whether the plan that is on probation should go."""
+        if (worse := self._probation.check()) is None:
+            return None
+        with self._deciding:
+            if self.runtime.version != worse.version:
+                return None  # somebody exchanged it meanwhile
+            return self._gone_back(worse.before, worse.reason, "trial")
+
+    def _gone_back(self, version: int, reason: str, origin: Origin) -> Decision:
+        at_us, plan, left = now_us(), self.runtime.history.plans.get(version), self.runtime.version
+        served = {part.model for part in self.runtime.plan.models}
+        if plan is None or version == left or {part.model for part in plan.models} != served:
+            raise PlanError(
+                f"plan version {version}",
+                expected="an earlier plan for the models that are served",
+                got="none" if plan is None else "the one that serves" if version == left else "one for others",
+                remedy="Look at the plans that have served, or change the scenario back.",
+            )
+        outcome = self._swapped(self.runtime.planned_for, plan, origin, reason)
+        if outcome.action == "switched" and self._log and left in self._number:
+            self._log.mark(self._number[left], "rolled_back", reason)
+        return self._decided(origin, at_us, outcome)
+
+    def _resolved(
+        self, origin: Origin, time_limit_s: float, best_effort: bool = True, setup: Any = None, why: str = ""
+    ) -> _Outcome:
+        began_us = now_us()
+        solve = self._solver()
+        same_models = {m.name: m.sha256 for m in self.problem.models} == {
+            m.name: m.sha256 for m in self.runtime.problem.models
+        }
+        try:
+            outcome = solve(self.runtime.plan if same_models else None, self.assumed, time_limit_s, self._seed)
+        except PlannerCancelled as error:
+            return _Outcome("cancelled", str(error), (now_us() - began_us) / 1e6)
+        except EdgePlanError as error:
+            return _Outcome("failed", str(error), (now_us() - began_us) / 1e6)
+        finally:
+            self._know_planner()
+        solve_s = (now_us() - began_us) / 1e6
+        better, reason = outcome.worth_switching(self._min_gain)
+        words = f"{why}: {reason}" if why else reason
+        if outcome.plan is None or (not best_effort and outcome.view.startswith("deadlines")):
+            return _Outcome("failed" if origin == "change" else "kept", words, solve_s, 0.0, outcome)
+        if not better and origin != "change":
+            return _Outcome("kept", words, solve_s, 0.0, outcome)
+        swapped = self._swapped(outcome.problem, outcome.plan, origin, words, setup)
+        return replace(swapped, solve_s=solve_s, replan=outcome)
+
+    def _swapped(self, problem: Problem, plan: Plan, origin: Origin, reason: str, setup: Any = None) -> _Outcome:
+        """Exchange the plan; where it cannot be opened, say so."""
+        began_us, before = now_us(), self.runtime.version
+        number = self._log.begin(plan, origin, reason, setup) if self._log else -1
+        try:
+            swap_s = self.runtime.swap(problem, plan, scenario=self.problem, files=self._files)
+        except Exception as error:  # whatever a backend raises: the old plan serves on
+            if self._log:
+                self._log.mark(number, "failed", str(error))
+            return _Outcome(
+                "failed", f"{reason}; but it could not be opened: {error}", 0.0, (now_us() - began_us) / 1e6
+            )
+        if self._log:
+            self._log.mark(number, "good")
+            self._number[self.runtime.version] = number
+        return _Outcome("switched", reason, 0.0, swap_s, None, before)
+
+    def _decided(self, origin: Origin, at_us: float, outcome: _Outcome, drifts: tuple[Drift, ...] = ()) -> Decision:
+        found = outcome.replan
+        decision = Decision(
+            at_us,
+            drifts,
+            outcome.action,
+            outcome.reason,
+            self.runtime.version,
+            outcome.solve_s,
+            outcome.swap_s,
+            origin,
+            found.best.judgement if found else None,
+            found.judged if found else None,
+        )
+        self._probation.end()
+        if decision.action == "switched" and found is not None and origin != "change":
+            since_us = at_us - (_DRIFT_US if drifts else _QUIET_US)
+            self._probation.begin(found.predictions, outcome.version_before, since_us)
+        if not self._stop.is_set():  # else closing ended the planner in the middle of a solve
+            self._hysteresis.decided(now_us())
+            self.decisions.append(decision)
+            if self._on_decision is not None:
+                self._on_decision(decision)
         return decision
+
+    def _adopt(self, problem: Problem, files: Mapping[str, Path], assumed: Assumptions) -> None:
+        self.problem, self._files, self.assumed = problem, files, assumed
+        if self._planner is not None:
+            self._planner.replace(problem, files)
+            self._know_planner()
+
+    def _solver(self) -> Solve:
+        if self._solve is not None:
+            return self._solve
+        if self._planner is None:
+            self._planner = Planner(self.problem, self._files)
+            self._know_planner()
+        return self._planner.replan
+
+    def _know_planner(self) -> None:
+        """The planner's core time is not foreign."""
+        if self._planner is not None and self._planner.pid:
+            self.runtime.observer.own_pids = {os.getpid(), self._planner.pid}
 
     def _updated(self, drifts: tuple[Drift, ...], seen: Observation) -> Assumptions:
         """Take over what drifted; what did not keeps its assumed value, so that noise does not wander in."""
@@ -161,26 +342,3 @@ class Controller:
         return replace(
             self.assumed, rate_hz=rates, latency_ratio=latency_ratio, slowdown=slowdown, taken=frozenset(taken)
         )
-
-    def _decide(self, at_us: float, drifts: tuple[Drift, ...]) -> Decision:
-        began_us = now_us()
-        try:
-            assert self._solve is not None, "the controller is not started"
-            outcome = self._solve(self.runtime.plan, self.assumed, self._time_limit_s, self._seed)
-            solve_s = (now_us() - began_us) / 1e6
-            better, reason = outcome.worth_switching(self._min_gain)
-            swap_s = self._swap(outcome) if better else 0.0
-            action = "switched" if better else "kept"
-        except EdgePlanError as error:
-            solve_s, swap_s = (now_us() - began_us) / 1e6, 0.0
-            action, reason = "failed", str(error)
-        except (EOFError, OSError) as error:
-            solve_s, swap_s = (now_us() - began_us) / 1e6, 0.0
-            action, reason = "failed", f"the planner's process has ended ({error!r}); another is started"
-            if not self._stop.is_set():
-                self._start_planner()
-        return Decision(at_us, drifts, action, reason, self.runtime.version, solve_s, swap_s)
-
-    def _swap(self, outcome: Replan) -> float:
-        assert outcome.plan is not None
-        return self.runtime.swap(outcome.problem, outcome.plan)

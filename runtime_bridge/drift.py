@@ -23,17 +23,24 @@ class Assumptions:
         By model and configuration name; 1 where missing.
     taken : frozenset of int
         Cores considered taken by others.
+    gone : frozenset of str
+        Backends considered gone.
+    memory_bytes : dict of str to float
+        By memory, a limit below the scenario's own; that of the scenario where missing.
     """
 
     rate_hz: Mapping[str, float]
     latency_ratio: Mapping[str, float] = field(default_factory=dict)
     slowdown: Mapping[tuple[str, str], float] = field(default_factory=dict)
     taken: frozenset[int] = frozenset()
+    gone: frozenset[str] = frozenset()
+    memory_bytes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference that the test found: ``rate`` or ``slowdown`` of a model, or a ``core`` taken or free again."""
+    """One difference that was found: ``rate`` or ``slowdown`` of a model, a ``core`` taken or free again (1 or 0), a
+    ``backend`` gone or back (1 or 0), a ``memory``'s limit in MiB."""
 
     kind: str
     subject: str
@@ -41,7 +48,7 @@ class Drift:
     observed: float
 
     def __str__(self) -> str:
-        unit = " Hz" if self.kind == "rate" else ""
+        unit = {"rate": " Hz", "memory": " MiB"}.get(self.kind, "")
         return f"{self.kind} of {self.subject}: {self.observed:.3g}{unit} observed, {self.assumed:.3g}{unit} assumed"
 
 

@@ -15,21 +15,39 @@ import itertools
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from queue import SimpleQueue
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..formulation import AdmissionError, Dispatcher, InferenceError, PlatformError, Start, Step, capped
-from .admission import Demand, late_by_admitting
+from ..formulation import AdmissionError, Dispatcher, InferenceError, PlatformError, Start, capped
+from .admission import Demand, refuse_if_late
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord, refuse_no_time
+from .workers import Worker, Workers
 
 Outputs = dict[str, np.ndarray]
 Work = Sequence[tuple[float, float]]
 """Of each step its core time, and the least time that it takes, in microseconds."""
+
+HANG_FACTOR = 50.0
+"""A segment hangs that has run for this many times its predicted time and at least for the executor's `hang_us`. No
+load that shares a core with it makes it so slow."""
+_LONGEST_LOOK_US = 1e6
+
+
+@dataclass(slots=True)
+class _Running:
+    """A segment that runs. Its age counts only what passed between two looks, and little where the second came late: a
+    process that was stopped as a whole has no hanging segments."""
+
+    start: Start
+    expected_us: float
+    began_us: float
+    age_us: float = 0.0
 
 
 class _Request:
@@ -62,6 +80,8 @@ class Executor:
         Ids of the cores to use, one worker thread each.
     max_in_flight : int
         Requests accepted and not finished; a further one is refused at once.
+    hang_us : float
+        Least time after which a segment may count as hanging (see `give_up`).
     on_finish : callable, optional
         Called with every record as its request ends, on the worker's thread; must be quick.
 
@@ -76,6 +96,7 @@ class Executor:
         cores: Iterable[int],
         max_in_flight: int = 256,
         on_finish: Callable[[RequestRecord], None] | None = None,
+        hang_us: float = 5e6,
     ) -> None:
         self.cores = tuple(cores)
         _refuse_foreign(self.cores)
@@ -86,16 +107,12 @@ class Executor:
         self._idle = threading.Condition(self._lock)
         self._ids = itertools.count()
         self._requests: dict[int, _Request] = {}
-        self._inboxes: dict[int, SimpleQueue[Start | None]] = {core: SimpleQueue() for core in self.cores}
+        self._hang_us = hang_us
+        self._running: dict[tuple[int, int], _Running] = {}  # by request and step
+        self._looked_us = now_us()
         self._free_us = dict.fromkeys(self.cores, 0.0)  # when what runs there should end
         self._closed = False
-        self._held_to = threading.local()
-        self._workers = [
-            threading.Thread(target=self._work, args=(core,), name=f"edgeplan-core-{core}", daemon=True)
-            for core in self.cores
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._workers = Workers(self.cores, self._run)
 
     def submit(
         self,
@@ -107,6 +124,7 @@ class Executor:
         deadline_us: float = float("inf"),
         plan_version: int = -1,
         work: Work | None = None,
+        admit: bool = False,
         label: str = "",
     ) -> Future[Outputs]:
         """Queue a request.
@@ -122,8 +140,10 @@ class Executor:
             Relative to the arrival.
         plan_version : int
         work : sequence of (float, float), optional
-            What each step is predicted to take. With it, the request is refused where it cannot be in time, or would
-            make one late that was taken with it before.
+            What each step is predicted to take.
+        admit : bool
+            Whether the request is refused where it cannot be in time by its work, or would make one late that was taken
+            with its work before.
         label : str
             The caller's own name for it, for its record.
 
@@ -143,7 +163,7 @@ class Executor:
             refuse_no_time(record)
             with self._lock:
                 self._refuse_if_full(model)
-                if work is not None:
+                if admit and work is not None:
                     self._refuse_if_late(request, work)
                 record.request = next(self._ids)
                 self._requests[record.request] = request
@@ -153,8 +173,7 @@ class Executor:
             record.refused = isinstance(error, AdmissionError)
             self._end(request, error)
             return request.future
-        for start in starts:
-            self._inboxes[start.cores[0]].put(start)
+        self._workers.give(starts)
         return request.future
 
     def _refuse_if_full(self, model: str) -> None:
@@ -168,23 +187,9 @@ class Executor:
 
     def _refuse_if_late(self, request: _Request, work: Work) -> None:
         taken = [other.demand(other.work) for other in self._requests.values() if other.work is not None]
-        now, due_us = now_us(), request.record.deadline_us
+        now = now_us()
         free_us = [max(now, self._free_us[core]) for core in self.cores]
-        late = late_by_admitting(request.demand(work), taken, free_us)
-        if late is None:
-            return
-        expected = f"a finish within its deadline, {(due_us - now) / 1e3:.1f} ms from now"
-        got = f"a predicted finish {(late.finish_us - now) / 1e3:.1f} ms from now"
-        if late.others:
-            expected, got = "all requests taken before to end in time beside it", f"{late.others} that would be late"
-        raise AdmissionError(
-            f"request for model {request.record.model!r}",
-            expected=expected,
-            got=got,
-            remedy="Ask less often, allow more time, or plan for this load.",
-            predicted_us=late.finish_us,
-            deadline_us=due_us,
-        )
+        refuse_if_late(request.record.model, request.demand(work), taken, free_us, now)
 
     @property
     def in_flight(self) -> int:
@@ -206,67 +211,107 @@ class Executor:
             self._closed = True
         if not self.drain(timeout_s):
             return False
-        for inbox in self._inboxes.values():
-            inbox.put(None)
-        for worker in self._workers:
-            worker.join()
+        self._workers.close()
         return True
 
-    def _work(self, core: int) -> None:
-        self._held_to.cores = None
-        inbox = self._inboxes[core]
-        start = inbox.get()
-        while start is not None:
-            start = self._run(core, start) or inbox.get()
+    def waiting(self) -> Counter[str]:
+        """Requests accepted and not finished, by model."""
+        with self._lock:
+            return Counter(request.record.model for request in self._requests.values())
 
-    def _run(self, core: int, start: Start) -> Start | None:
+    def give_up(self) -> list[RequestRecord]:
+        """Give up on segments that hang: fail their requests, free their cores, put other workers in place of theirs.
+
+        Requests of the same model that wait behind fail with them: they would run in the same sessions. Call it every
+        half second or so. What a thread that was left behind still does is not looked at.
+
+        Returns
+        -------
+        list of RequestRecord
+            Of the requests concerned; the last segment in each is the one that hung.
+        """
+        now, hung, ended = now_us(), [], []
+        with self._lock:
+            passed_us = min(now - self._looked_us, _LONGEST_LOOK_US)
+            self._looked_us = now
+            for (number, step), running in list(self._running.items()):
+                running.age_us += min(passed_us, now - running.began_us)
+                if running.age_us < max(self._hang_us, HANG_FACTOR * running.expected_us):
+                    continue
+                request, start = self._requests[number], running.start
+                request.record.segments.append(SegmentRecord(step, start.cores, running.began_us, now, 0.0, start.gang))
+                request.record.error = (
+                    f"segment {step}: no end after {running.age_us / 1e6:.1f} s, predicted {running.expected_us:.0f} µs"
+                )
+                hung.append(request.record)
+                if self._ended(running.start, failed=True):
+                    ended.append(number)
+                self._workers.replace(start.cores[0])
+            hanging = {id(self._requests[record.request].runnable) for record in hung}
+            at_work = {number for number, _ in self._running}
+            for number, request in self._requests.items():
+                if id(request.runnable) in hanging and number not in at_work and number not in ended:
+                    request.record.error = "it waited for a segment that hangs"
+                    self._dispatcher.withdraw(number)
+                    ended.append(number)
+            starts = self._starts() if hung else []
+        self._workers.give(starts)
+        for number in ended:
+            self._finish(number)
+        return hung
+
+    def _run(self, worker: Worker, start: Start) -> Start | None:
         """Run one segment, let the rule decide what follows, and return what falls to this core."""
-        request = self._requests[start.request]
-        failure: Exception | None = None
+        request = self._requests.get(start.request)
+        if request is None:
+            return None  # it was given up before anybody took it
+        failure: BaseException | None = None
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
-            self._hold(request.runnable.steps[start.step], start)
+            worker.hold(request.runnable.steps[start.step], start)
             began, began_cpu = now_us(), time.thread_time_ns()
             request.runnable.run_step(start.step, request.tensors, start.gang)
-        except Exception as error:  # whatever a backend or the system raises concerns this request only
+        except BaseException as error:  # whatever a backend or the system raises concerns this request only
             failure = error
         cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
-        request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
-        if failure is not None:
-            request.record.error = f"segment {start.step}: {failure}"
         with self._lock:
-            ended = self._dispatcher.finish(start.request, start.step, failed=failure is not None)
-            self._free_us.update(dict.fromkeys(start.cores, 0.0))
-            request.running.pop(start.step, None)
-            starts = self._starts()
-        mine = None
-        for following in starts:
-            if following.cores[0] == core:
-                mine = following
-            else:
-                self._inboxes[following.cores[0]].put(following)
+            if worker.left or (start.request, start.step) not in self._running:
+                return None
+            request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
+            if failure is not None:
+                request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
+            ended = self._ended(start, failed=failure is not None)
+            mine, others = None, []
+            for following in self._starts():
+                if following.cores[0] == worker.core:
+                    mine = following
+                else:
+                    others.append(following)
+        self._workers.give(others)
         if ended:
             self._finish(start.request)
         return mine
 
+    def _ended(self, start: Start, failed: bool) -> bool:
+        """A segment has ended, or does not count any more. Returns whether its request has ended."""
+        del self._running[start.request, start.step]
+        self._free_us.update(dict.fromkeys(start.cores, 0.0))
+        self._requests[start.request].running.pop(start.step, None)
+        return self._dispatcher.finish(start.request, start.step, failed=failed)
+
     def _starts(self) -> list[Start]:
-        """What starts now; and when it should end, for those that want to be admitted."""
+        """What starts now; and when it should end, where that is predicted."""
         now = now_us()
         starts = self._dispatcher.starts(now)
         for start in starts:
             request = self._requests[start.request]
+            expected_us = 0.0
             if request.work is not None:
-                end_us = now + request.work[start.step][1]
-                request.running[start.step] = end_us
-                self._free_us.update(dict.fromkeys(start.cores, end_us))
+                expected_us = request.work[start.step][1]
+                request.running[start.step] = now + expected_us
+                self._free_us.update(dict.fromkeys(start.cores, now + expected_us))
+            self._running[start.request, start.step] = _Running(start, expected_us, now)
         return starts
-
-    def _hold(self, step: Step, start: Start) -> None:
-        """Hold this thread to the cores that a segment may use; nothing to do where it already is."""
-        cores = step.cores if step.threads == 1 and start.gang is None else start.cores[:1]
-        if self._held_to.cores != cores:
-            os.sched_setaffinity(0, cores)
-            self._held_to.cores = cores
 
     def _finish(self, number: int) -> None:
         request, outputs = self._requests[number], {}

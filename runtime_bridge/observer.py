@@ -99,6 +99,13 @@ class Observer:
         with self._lock:
             self._runs.extend(runs)
 
+    def forget(self) -> None:
+        """Begin the window anew: what it holds is not to be believed, for this process was stopped meanwhile."""
+        with self._lock:
+            self._arrivals.clear()
+            self._runs.clear()
+            self._samples = deque([CoreSample.take(self.own_pids)])
+
     def observe(self) -> Observation:
         """Summarise the window that ends now and forget what is older."""
         now, sample = now_us(), CoreSample.take(self.own_pids)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..formulation import (
+    CostError,
     EdgePlanError,
     Evaluation,
     Plan,
@@ -17,6 +19,7 @@ from ..formulation import (
 )
 from ..solvers import Candidate, Judgement, by_simulation, judge
 from .drift import Assumptions
+from .trial import Prediction, predict
 
 FOREIGN_SPEED = 0.5
 """Share of a core that a pinned thread keeps against one busy thread of another process: an even split."""
@@ -34,17 +37,20 @@ class Replan:
         The best plan found, with its policy and how it fares against simulated arrivals.
     view : str
         How the device was seen and which limits were let go; empty where it is the scenario's own.
-    current : Evaluation
-        The running plan under the same problem.
+    current : Evaluation or None
+        The running plan under the same problem; None where there is none that is for its models.
     judged : Judgement or None
         How the running plan would fare; None where it cannot run any more.
+    predictions : dict of str to Prediction
+        What the best plan is predicted to do to each model's requests.
     """
 
     problem: Problem
     best: Candidate
     view: str
-    current: Evaluation
+    current: Evaluation | None
     judged: Judgement | None
+    predictions: Mapping[str, Prediction] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan | None:
@@ -68,8 +74,8 @@ class Replan:
             return False, f"no plan found ({self.best.solution.status}{': ' + clashes if clashes else ''})"
         note = f", {self.view}" if self.view else ""
         if old is None:
-            return True, f"the running plan cannot run any more{note}"
-        if self.current.violations:
+            return True, f"{'the running plan cannot run any more' if self.current else 'for other models'}{note}"
+        if self.current is not None and self.current.violations:
             first = self.current.violations[0]
             return True, f"the running plan would break {len(self.current.violations)} limits ({first}){note}"
         words = (
@@ -80,14 +86,15 @@ class Replan:
         return fewer >= min_gain or (fewer > -min_gain / 5 and new.stretch <= old.stretch * (1 - min_gain)), words
 
 
-def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
+def replan(problem: Problem, running: Plan | None, seen: Assumptions, time_limit_s: float, seed: int) -> Replan:
     """Solve the problem for what was observed; where it has no solution, with fewer limits.
 
     Parameters
     ----------
     problem : Problem
         The scenario's own.
-    running : Plan
+    running : Plan or None
+        None where what runs is for other models.
     seen : Assumptions
         Rates, slowdowns and taken cores as they now look.
     time_limit_s : float
@@ -98,20 +105,28 @@ def replan(problem: Problem, running: Plan, seen: Assumptions, time_limit_s: flo
     for stage in _views(_adapted(problem, seen), seen.taken):
         for view, candidate in stage:
             best = by_simulation(candidate, time_limit_s=time_limit_s, seed=seed)[0]
-            current = evaluate(candidate, running)
-            judged = judge(candidate, running, seed) if current.models else None
+            current = evaluate(candidate, running) if running else None
+            judged = judge(candidate, running, seed) if running and current and current.models else None
             outcomes.append(Replan(candidate, best, view, current, judged))
         planned = [outcome for outcome in outcomes if outcome.plan is not None]
         if planned:
-            return min(planned, key=Replan.rank)
+            chosen = min(planned, key=Replan.rank)
+            assert chosen.plan is not None
+            return replace(chosen, predictions=predict(chosen.problem, chosen.plan, seed))
     return outcomes[0]
 
 
 def _adapted(problem: Problem, seen: Assumptions) -> Problem:
-    """The problem with observed rates and slowdowns.
+    """The problem with observed rates, slowdowns, backends and limits.
 
     A configuration that was not observed is taken to be slowed down like the others of its model.
     """
+    if seen.gone:
+        problem = _without_backends(problem, seen.gone)
+    if seen.memory_bytes:
+        limits = problem.memory_limit
+        lowered = {name: int(min(limit, seen.memory_bytes.get(name, limit))) for name, limit in limits.items()}
+        problem = problem.replace(limits=problem.limits.model_copy(update={"memory_bytes": lowered}))
     factors = []
     for model in problem.models:
         observed = {c: f for (m, c), f in seen.slowdown.items() if m == model.name}
@@ -121,6 +136,18 @@ def _adapted(problem: Problem, seen: Assumptions) -> Problem:
     rates = [max(seen.rate_hz.get(stream.model, stream.rate_hz), 1e-3) for stream in problem.streams]
     streams = tuple(stream.at_rate(rate) for stream, rate in zip(problem.streams, rates, strict=True))
     return _corrected(problem, factors).replace(streams=streams)
+
+
+def _without_backends(problem: Problem, gone: frozenset[str]) -> Problem:
+    """The problem without what runs on some backends; a model that cannot do without them keeps them."""
+    models = []
+    for model in problem.models:
+        kept = [k for k, configuration in enumerate(model.costs.configurations) if configuration.backend not in gone]
+        if 0 < len(kept) < len(model.costs.configurations):
+            with suppress(CostError):  # some layer runs on nothing else
+                model = replace(model, costs=model.costs.only(kept))
+        models.append(model)
+    return problem.replace(models=tuple(models))
 
 
 def _corrected(problem: Problem, factors: list[list[float]]) -> Problem:

@@ -165,7 +165,7 @@ def run_scenario(
             duration_s,
             records,
             tuple(controller.decisions),
-            runtime.plans,
+            tuple(runtime.history.plans.values()),
             segments,
             peak_bytes() - base,
             drained,

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from ..formulation import Evaluation, InferenceError, Plan, PlanError, Problem, ScoredSegment, capped, evaluate
+from ..formulation import (
+    AdmissionError,
+    Evaluation,
+    InferenceError,
+    ModelError,
+    Plan,
+    PlanError,
+    Problem,
+    ScoredSegment,
+    capped,
+    evaluate,
+)
 from .clock import now_us
-from .executor import Executor
+from .exchange import Stage, stages
+from .executor import Executor, Outputs
+from .history import PastPlan, PlanHistory
+from .lineup import Asked, Lineup, Served
 from .observer import Observer
-from .pipeline import Pipeline
 from .records import RequestRecord
 from .sessions import SessionPool
 
+_log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class _Generation:
-    """What serves new requests: one plan's pipelines, with the deadlines they are dispatched by."""
+
+class _Target(NamedTuple):
+    """Where a swap goes."""
 
     version: int
     plan: Plan
     evaluation: Evaluation
-    pipelines: Mapping[str, Pipeline]
-    deadline_us: Mapping[str, float]
-
-    def predicted(self, model: str) -> dict[tuple[int, int | None], tuple[str, float]]:
-        """Configuration name and predicted microseconds of each segment, as planned and as each of its gangs."""
-        found: dict[tuple[int, int | None], tuple[str, float]] = {}
-        for k, segment in enumerate(self.pipelines[model].segments):
-            found[k, None] = segment.planned.configuration.name, segment.latency_us
-            for number, (gang, gang_us) in enumerate(zip(segment.planned.gangs, segment.gang_us, strict=True)):
-                found[k, number] = gang.configuration.name, gang_us
-        return found
+    problem: Problem
+    scenario: Problem
 
 
 class LiveRuntime:
@@ -58,6 +67,22 @@ class LiveRuntime:
     on_record : callable, optional
         Takes the record of every request as it ends, on the thread that ends it; must be quick. Without it, they are
         kept in `records`.
+    hang_us : float
+        Least time after which a segment may count as hanging (see `give_up`).
+
+    Attributes
+    ----------
+    problem : Problem
+        The scenario as it is served.
+    planned_for : Problem
+        What the plan that serves was made for: the scenario as it was observed.
+    version : int
+        Of the plan that serves new requests.
+    listeners : list of callables
+        Each takes the record of every request; see `on_record`.
+    gates : list of callables
+        Each is asked about a request with its model and the backends that serve it, and may say why it is refused.
+    history : PlanHistory
 
     Raises
     ------
@@ -76,23 +101,28 @@ class LiveRuntime:
         *,
         admission: bool = False,
         on_record: Callable[[RequestRecord], None] | None = None,
+        hang_us: float = 5e6,
     ) -> None:
         self.problem = problem
-        self._admission = admission
-        self._on_record = on_record
-        self.files = files
         self.observer = Observer()
         self.records: list[RequestRecord] = []
+        self.listeners: list[Callable[[RequestRecord], None]] = [on_record or self.records.append]
+        self.gates: list[Callable[[str, tuple[str, ...]], str]] = []
+        self.history = PlanHistory()
+        self._admission = admission
+        self._max_in_flight = max_in_flight
         self._pool = SessionPool(files)
+        self._lineup = Lineup(self._pool)
         self._swap_lock = threading.Lock()
         self._closed = False
-        self._in_flight: dict[int, int] = {}
-        self._retired: dict[int, _Generation] = {}
-        self._count_lock = threading.Lock()
         self._cores = [core for processor in problem.platform.processors for core in processor.cores]
-        self._generation = self._prepare(problem, plan, 0)
-        self._history = {0: self._generation}
-        self._executor = Executor(self._cores, max_in_flight, self._finished)
+        self.planned_for = problem
+        evaluation = self._checked(problem, plan, problem)
+        self.version = self.history.add(plan, evaluation)
+        opened = self._open(_Target(self.version, plan, evaluation, problem, problem), evaluation.models)
+        self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
+        self._lineup.exchange((), opened)
+        self.history.confirm(self.version)
 
     def __enter__(self) -> LiveRuntime:
         return self
@@ -101,24 +131,33 @@ class LiveRuntime:
         self.close()
 
     @property
+    def files(self) -> Mapping[str, Path]:
+        """ONNX file of each model."""
+        return self._pool.files
+
+    @property
     def plan(self) -> Plan:
         """The plan that serves new requests."""
-        return self._generation.plan
+        return self._past(self.version).plan
 
     @property
     def evaluation(self) -> Evaluation:
         """What the running plan predicts."""
-        return self._generation.evaluation
+        return self._past(self.version).evaluation
 
     @property
-    def version(self) -> int:
-        """How many times the plan was exchanged."""
-        return self._generation.version
+    def n_cores(self) -> int:
+        """Cores that it serves on."""
+        return len(self._cores)
 
     @property
     def in_flight(self) -> int:
         """Requests accepted and not finished."""
         return self._executor.in_flight
+
+    def waiting(self) -> Counter[str]:
+        """Requests accepted and not finished, by model."""
+        return self._executor.waiting()
 
     def submit(
         self,
@@ -127,7 +166,7 @@ class LiveRuntime:
         arrival_us: float | None = None,
         deadline_us: float | None = None,
         label: str = "",
-    ) -> Future[dict[str, np.ndarray]]:
+    ) -> Future[Outputs]:
         """Ask a model.
 
         Parameters
@@ -152,63 +191,89 @@ class LiveRuntime:
         InferenceError
             The model is not served here.
         """
-        arrived = now_us() if arrival_us is None else arrival_us
-        with self._count_lock:
-            generation = self._generation
-            pipeline = generation.pipelines.get(model)
-            if pipeline is not None:
-                self._in_flight[generation.version] = self._in_flight.get(generation.version, 0) + 1
-        if pipeline is None:
+        asked = Asked(feeds, now_us() if arrival_us is None else arrival_us, deadline_us, label, Future())
+        backends = self._past(self.version).backends.get(model, ())
+        for gate in self.gates:
+            if reason := gate(model, backends):
+                return self._refused(model, asked, _closed(model, "a model that works, and memory to work in", reason))
+        try:
+            entered = self._lineup.enter(model, partial(self._wait, model, asked))
+        except AdmissionError as error:
+            return self._refused(model, asked, error)
+        if entered is None and self._closed:
+            return self._refused(model, asked, _closed(model, "a runtime that serves", "a closed one"))
+        if entered is None:
             raise InferenceError(
                 f"request for model {model!r}",
-                expected=f"one of {capped(generation.pipelines)}",
+                expected=f"one of {capped(self._lineup.served)}",
                 got=repr(model),
                 remedy="Add the model to the scenario and plan again.",
             )
-        self.observer.arrived(model, arrived)
-        return self._executor.submit(
+        if isinstance(entered, Asked):
+            return asked.future
+        served = entered.served
+        self.observer.arrived(model, asked.arrival_us)
+        future = self._executor.submit(
             model,
-            pipeline,
+            served.pipeline,
             feeds,
-            arrival_us=arrived,
-            deadline_us=generation.deadline_us[model] if deadline_us is None else deadline_us,
-            plan_version=generation.version,
-            work=pipeline.work if self._admission else None,
+            arrival_us=asked.arrival_us,
+            deadline_us=served.deadline_us if deadline_us is None else deadline_us,
+            plan_version=served.version,
+            work=served.pipeline.work,
+            admit=self._admission,
             label=label,
         )
+        future.add_done_callback(lambda _: self._lineup.left(entered.serial))
+        return future
 
-    def swap(self, problem: Problem, plan: Plan) -> float:
+    def swap(
+        self,
+        problem: Problem,
+        plan: Plan,
+        *,
+        scenario: Problem | None = None,
+        files: Mapping[str, Path] | None = None,
+    ) -> float:
         """Exchange the plan: open its sessions, serve new requests by it, close what nobody needs any more.
 
         `problem` may differ from the runtime's in costs, rates, limits and cores, of which the plan must use none that
-        the runtime was not made with; deadlines stay those of then.
+        the runtime was not made with; deadlines stay those of then. Where old and new sessions do not fit beside each
+        other within the problem's memory limit, models change in turn (see `edgeplan.runtime_bridge.exchange`).
+
+        Parameters
+        ----------
+        problem : Problem
+        plan : Plan
+        scenario : Problem, optional
+            The scenario from now on: its models are served, with its deadlines.
+        files : mapping of str to Path, optional
+            Of its models.
 
         Returns
         -------
         float
-            Seconds it took to open the new sessions.
+            Seconds it took.
 
         Raises
         ------
         EdgePlanError
             The plan does not fit or a session cannot be opened. The old plan goes on serving.
         InferenceError
-            The runtime is closed.
+            The runtime is closed, or requests in flight do not end.
         """
-        with self._swap_lock:
-            if self._closed:
-                raise InferenceError(
-                    "plan", expected="a runtime that serves", got="a closed one", remedy="Open another."
-                )
-            began = now_us()
-            prepared = self._prepare(problem, plan, self._generation.version + 1)
-            took_s = (now_us() - began) / 1e6
-            with self._count_lock:
-                old, self._generation = self._generation, prepared
-                self._history[prepared.version] = prepared
-                self._retired[old.version] = old
-            self._release_retired()
-            return took_s
+        return self._swap(problem, plan, scenario or self.problem, files or self.files)
+
+    def renew(self, models: Iterable[str], *, abandon: bool = False) -> float:
+        """Exchange the plan for itself with new sessions of some models; with `abandon` the old ones stay open."""
+        names = tuple(models)
+        for name in names:
+            self._pool.forget(name, abandon=abandon)
+        return self._swap(self.planned_for, self.plan, self.problem, self.files, fresh=names)
+
+    def give_up(self) -> list[RequestRecord]:
+        """Give up on segments that hang; see `Executor.give_up`."""
+        return self._executor.give_up()
 
     def drain(self, timeout_s: float | None = None) -> bool:
         """Wait until every accepted request has ended; False where `timeout_s` passed first."""
@@ -222,23 +287,121 @@ class LiveRuntime:
         if not self._executor.close(timeout_s):
             return False
         with self._swap_lock:
-            already, self._closed = self._closed, True
-        if not already:
-            with self._count_lock:
-                self._retired[self._generation.version] = self._generation
-            self._release_retired()
+            self._closed = True
+        self._lineup.exchange(self._lineup.served, {})
         return True
-
-    @property
-    def plans(self) -> tuple[Plan, ...]:
-        """Every plan that has served, by version."""
-        return tuple(self._history[version].plan for version in sorted(self._history))
 
     def scored_segments(self, version: int, model: str) -> tuple[ScoredSegment, ...]:
         """Segments of a model under the plan of that version, with their predicted times."""
-        return self._history[version].pipelines[model].segments
+        return self._past(version).evaluation.models[model].segments
 
-    def _prepare(self, problem: Problem, plan: Plan, version: int) -> _Generation:
+    def _past(self, version: int) -> PastPlan:
+        past = self.history.get(version)
+        assert past is not None, f"plan {version} is kept while it serves, and long after"
+        return past
+
+    def _wait(self, model: str, asked: Asked, waiting: int) -> Asked:
+        if waiting + self._executor.in_flight >= self._max_in_flight:
+            raise AdmissionError(
+                f"request for model {model!r}",
+                expected=f"fewer than {self._max_in_flight} requests in flight",
+                got="as many, while the model's plan is exchanged",
+                remedy="Ask again shortly.",
+            )
+        asked.future.set_running_or_notify_cancel()
+        return asked
+
+    def _refused(self, model: str, asked: Asked, error: AdmissionError) -> Future[Outputs]:
+        due_us = asked.arrival_us + (float("inf") if asked.deadline_us is None else asked.deadline_us)
+        record = RequestRecord(-1, model, self.version, asked.arrival_us, due_us, now_us(), label=asked.label)
+        record.error, record.refused = str(error), True
+        self._finished(record)
+        asked.future.set_exception(error)
+        return asked.future
+
+    def _swap(
+        self, problem: Problem, plan: Plan, scenario: Problem, files: Mapping[str, Path], fresh: Iterable[str] = ()
+    ) -> float:
+        with self._swap_lock:
+            if self._closed:
+                raise InferenceError(
+                    "plan", expected="a runtime that serves", got="a closed one", remedy="Open another."
+                )
+            began = now_us()
+            evaluation = self._checked(problem, plan, scenario)
+            before, files_before = self._lineup.served, self._pool.files
+            old = {name: served.pipeline.segments for name, served in before.items()}
+            new = {name: scored.segments for name, scored in evaluation.models.items()}
+            route = stages(old, new, problem.memory_limit, fresh)
+            if missing := [name for name in new if name not in {**files_before, **files}]:
+                raise ModelError(
+                    "plan", expected="a file for each model", got=f"none for {capped(missing)}", remedy="Name them."
+                )
+            target = _Target(self.history.add(plan, evaluation), plan, evaluation, problem, scenario)
+            self._pool.files = {**files_before, **files}
+            try:
+                for stage in route:
+                    self._change(stage, target, wait=len(route) > 1)
+            except BaseException:
+                self._pool.files = files_before
+                self._go_back(before)
+                raise
+            self._pool.files = {name: self._pool.files[name] for name in new}
+            self.history.confirm(target.version)
+            self.version, self.problem, self.planned_for = target.version, scenario, problem
+            return (now_us() - began) / 1e6
+
+    def _change(self, stage: Stage, target: _Target, wait: bool) -> None:
+        """Take the models of a stage to a plan. Where that fails in turn, their requests still wait."""
+        names = [name for name in stage.models if name in target.evaluation.models]
+        if stage.beside:
+            self._lineup.exchange(stage.models, self._open(target, names), wait=wait)
+            return
+        self._lineup.hold(names)
+        self._lineup.exchange(stage.models, {}, wait=True)
+        self._lineup.exchange(names, self._open(target, names))
+        self._let_in(names)
+
+    def _go_back(self, before: Mapping[str, Served]) -> None:
+        """Serve again by what served before a swap that failed half-way."""
+        present = self._lineup.served
+        changed = [name for name in {**before, **present} if present.get(name) is not before.get(name)]
+        self._lineup.hold(name for name in changed if name in before)
+        try:
+            self._lineup.exchange(changed, {}, wait=True)
+            for model in self.planned_for.models:
+                if model.name in changed and (served := before.get(model.name)):
+                    pipeline = self._pool.pipeline(model, served.pipeline.segments, served.pipeline.order)
+                    self._lineup.exchange([model.name], {model.name: replace(served, pipeline=pipeline)})
+        finally:
+            self._let_in()
+
+    def _let_in(self, models: Iterable[str] | None = None) -> None:
+        for model, asked in self._lineup.let_in(models):
+            try:
+                future = self.submit(model, asked.feeds, asked.arrival_us, asked.deadline_us, asked.label)
+            except InferenceError as error:
+                asked.future.set_exception(error)
+            else:
+                future.add_done_callback(partial(_hand_on, asked.future))
+
+    def _open(self, target: _Target, names: Iterable[str]) -> dict[str, Served]:
+        models = {model.name: model for model in target.problem.models}
+        opened: dict[str, Served] = {}
+        try:
+            for name in names:
+                segments = target.evaluation.models[name].segments
+                pipeline = self._pool.pipeline(models[name], segments, target.plan.order)
+                stream = target.scenario.stream_of.get(name)
+                deadline_us = stream.deadline_us if stream and stream.deadline_us else float("inf")
+                opened[name] = Served(target.version, pipeline, deadline_us)
+        except BaseException:
+            for served in opened.values():
+                self._pool.release(served.pipeline)
+            raise
+        return opened
+
+    def _checked(self, problem: Problem, plan: Plan, scenario: Problem) -> Evaluation:
         evaluation = evaluate(problem, plan)
         if not evaluation.models:
             raise PlanError(
@@ -252,35 +415,31 @@ class LiveRuntime:
                 got=capped(foreign),
                 remedy="Plan for these cores, or open the runtime with all that a later plan may use.",
             )
-        pipelines: dict[str, Pipeline] = {}
-        try:
-            for model in problem.models:
-                pipelines[model.name] = self._pool.pipeline(model, evaluation.models[model.name].segments, plan.order)
-        except BaseException:
-            for pipeline in pipelines.values():
-                self._pool.release(pipeline)
-            raise
-        deadlines = {}
-        for model in problem.models:
-            stream = self.problem.stream_of.get(model.name)
-            deadlines[model.name] = stream.deadline_us if stream and stream.deadline_us else float("inf")
-        return _Generation(version, plan, evaluation, pipelines, deadlines)
+        planned, asked = (sorted(model.name for model in each.models) for each in (problem, scenario))
+        if planned != asked:
+            raise PlanError(
+                "plan", expected=f"one for the models {capped(asked)}", got=capped(planned), remedy="Plan for these."
+            )
+        return evaluation
 
     def _finished(self, record: RequestRecord) -> None:
-        (self._on_record or self.records.append)(record)
-        generation = self._history[record.plan_version]
-        if not record.error:
-            self.observer.finished(record, generation.predicted(record.model))
-        with self._count_lock:
-            self._in_flight[record.plan_version] -= 1
-            last = self._in_flight[record.plan_version] == 0 and record.plan_version in self._retired
-        if last:
-            self._release_retired()
+        for listener in self.listeners:
+            try:
+                listener(record)
+            except Exception:  # who listens must not keep an answer from who asked
+                _log.exception("A record of a request could not be taken in.")
+        past = self.history.get(record.plan_version)
+        if not record.error and past is not None:
+            self.observer.finished(record, past.predicted[record.model])
 
-    def _release_retired(self) -> None:
-        with self._count_lock:
-            ended = [v for v in self._retired if not self._in_flight.get(v)]
-            generations = [self._retired.pop(v) for v in ended]
-        for generation in generations:
-            for pipeline in generation.pipelines.values():
-                self._pool.release(pipeline)
+
+def _closed(model: str, expected: str, got: str) -> AdmissionError:
+    return AdmissionError(f"request for model {model!r}", expected=expected, got=got, remedy="Ask again later.")
+
+
+def _hand_on(outer: Future[Outputs], inner: Future[Outputs]) -> None:
+    error = inner.exception()
+    if error is None:
+        outer.set_result(inner.result())
+    else:
+        outer.set_exception(error)

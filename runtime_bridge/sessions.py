@@ -12,6 +12,7 @@ from pathlib import Path
 from ..formulation import (
     Configuration,
     Evaluation,
+    Gang,
     Model,
     Order,
     Plan,
@@ -19,6 +20,7 @@ from ..formulation import (
     PlannedSegment,
     Problem,
     ScoredSegment,
+    StalePlanError,
     capped,
     evaluate,
 )
@@ -26,13 +28,15 @@ from ..profiles import Backend, SegmentStore, Session, open_backend
 from .footprint import release_free_memory
 from .pipeline import Pipeline
 
-_Key = tuple[str, int, int, Configuration, tuple[int, ...]]
+_Key = tuple[str, str, int, int, Configuration, tuple[int, ...]]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
+    key: _Key
     session: Session
     users: int = 0
+    abandoned: bool = False
 
 
 @dataclass
@@ -51,6 +55,7 @@ class SessionPool:
     _stores: dict[str, SegmentStore] = field(default_factory=dict)
     _backends: dict[str, Backend] = field(default_factory=dict)
     _open: dict[_Key, _Entry] = field(default_factory=dict)
+    _held: dict[int, list[_Entry]] = field(default_factory=dict)  # by id of the pipeline
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,64 +67,95 @@ class SessionPool:
         Raises
         ------
         EdgePlanError
-            A backend does not load or refuses a segment; what was opened for this pipeline is closed again.
+            A backend does not load or refuses a segment, or the model's file is not the one that was planned for; what
+            was opened for this pipeline is closed again.
         """
-        opened: list[_Key] = []
+        entries: list[_Entry] = []
         sessions: list[tuple[Session, ...]] = []
         try:
             for segment in segments:
-                ways = []
-                for key in _keys(model.name, segment.planned):
-                    ways.append(self._acquire(model, key))
-                    opened.append(key)
+                ways = [self._acquire(model, key, entries) for key in _keys(model, segment.planned)]
                 sessions.append(tuple(ways))
         except BaseException:
-            for key in opened:
-                self._release(key)
+            self._let_go(entries)
             raise
-        return Pipeline(model.name, model.graph, segments, tuple(sessions), order)
+        pipeline = Pipeline(model.name, model.graph, segments, tuple(sessions), order)
+        with self._lock:
+            self._held[id(pipeline)] = entries
+        return pipeline
 
     def release(self, pipeline: Pipeline) -> None:
         """Let a pipeline's sessions go."""
-        for segment in pipeline.segments:
-            for key in _keys(pipeline.model, segment.planned):
-                self._release(key)
+        with self._lock:
+            entries = self._held.pop(id(pipeline))
+        self._let_go(entries)
 
-    def _acquire(self, model: Model, key: _Key) -> Session:
-        _, start, stop, configuration, cores = key
+    def forget(self, model: str, *, abandon: bool = False) -> None:
+        """Give no open session of a model to later pipelines, and look at its file anew.
+
+        With `abandon` its sessions are not closed either, when those who have them let go: one hangs in a call.
+        """
+        with self._opening, self._lock:
+            self._stores.pop(model, None)
+            for key in [key for key in self._open if key[0] == model]:
+                self._open.pop(key).abandoned = abandon
+
+    def _acquire(self, model: Model, key: _Key, entries: list[_Entry]) -> Session:
+        _, _, start, stop, configuration, cores = key
         with self._opening:
             with self._lock:
                 if entry := self._open.get(key):
                     entry.users += 1
+                    entries.append(entry)
                     return entry.session
-            if model.name not in self._stores:
-                self._stores[model.name] = SegmentStore(self.files[model.name], model.graph)
+            store = self._store(model)
             backend = configuration.backend
             if backend not in self._backends:
                 self._backends[backend] = open_backend(backend)
-            files = self._stores[model.name].segment(start, stop, configuration.batch)
-            session = self._backends[backend].open(files, configuration, cores)
+            files = store.segment(start, stop, configuration.batch)
+            entry = _Entry(key, self._backends[backend].open(files, configuration, cores), users=1)
             with self._lock:
-                self._open[key] = _Entry(session, users=1)
+                self._open[key] = entry
+            entries.append(entry)
             release_free_memory()  # opening leaves more behind than serving needs, and the next one adds to it
-            return session
+            return entry.session
 
-    def _release(self, key: _Key) -> None:
+    def _store(self, model: Model) -> SegmentStore:
+        store = self._stores.get(model.name)
+        if store is None or store.sha256 != model.sha256:
+            store = SegmentStore(self.files[model.name], model.graph)
+        if store.sha256 != model.sha256:
+            raise StalePlanError(
+                f"model {model.name!r}",
+                expected=f"the file that was planned for (SHA-256 {model.sha256[:12]}…)",
+                got=f"one with {store.sha256[:12]}…",
+                remedy="Put the file back, or profile the new one and plan again.",
+            )
+        self._stores[model.name] = store
+        return store
+
+    def _let_go(self, entries: list[_Entry]) -> None:
         with self._lock:
-            entry = self._open[key]
-            entry.users -= 1
-            if entry.users == 0:
-                del self._open[key]
-                entry.session.close()
+            for entry in entries:
+                entry.users -= 1
+                if entry.users == 0:
+                    if self._open.get(entry.key) is entry:
+                        del self._open[entry.key]
+                    if not entry.abandoned:
+                        entry.session.close()
 
 
-def _keys(model: str, planned: PlannedSegment) -> list[_Key]:
+def _keys(model: Model, planned: PlannedSegment) -> list[_Key]:
     """What a segment opens: its own way of running first, then its gangs."""
     return [
-        # One thread runs on whichever worker calls it, so its session serves any cores.
-        (model, planned.start, planned.stop, way.configuration, way.cores if way.configuration.threads > 1 else ())
+        (model.name, model.sha256, planned.start, planned.stop, way.configuration, _bound_to(way))
         for way in (planned, *planned.gangs)
     ]
+
+
+def _bound_to(way: PlannedSegment | Gang) -> tuple[int, ...]:
+    """Cores that a session is for: one thread runs on whichever worker calls it, so its session serves any."""
+    return way.cores if way.configuration.threads > 1 else ()
 
 
 def prepare_segments(problem: Problem, evaluation: Evaluation, files: Mapping[str, Path]) -> None:

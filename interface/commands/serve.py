@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ...formulation import Plan, UnsupportedError, refuse_stale
+from ...formulation import Plan, UnsupportedError
 from ..exits import ExitCode
 from ..output import current_output
 from ..signals import stop_on_signals
@@ -32,7 +33,13 @@ def serve(
     ] = True,
     max_in_flight: Annotated[int, typer.Option("--max-in-flight", min=1, help="Requests taken and not ended.")] = 256,
     max_request_mib: Annotated[float, typer.Option("--max-request-mib", min=0.001, help="Longest body.")] = 64.0,
+    max_connections: Annotated[
+        int, typer.Option("--max-connections", min=1, help="Open at once; beyond, the idlest is closed.")
+    ] = 1024,
     time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.1, help="For a plan that is made first.")] = 10.0,
+    state: Annotated[
+        Path | None, typer.Option("--state", help="Folder to keep plans and decisions in, and to start from again.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Serve a scenario's models over HTTP until SIGINT or SIGTERM; requests in flight are answered.
@@ -41,6 +48,7 @@ def serve(
     """
     try:
         from ..serving.app import AppSettings, create_app
+        from ..serving.connections import ConnectionLimits
         from ..serving.server import Server
     except ModuleNotFoundError as error:
         raise UnsupportedError(
@@ -49,16 +57,19 @@ def serve(
             got=f"no {error.name}",
             remedy="Install them with `pip install 'edgeplan[serve]'`.",
         ) from error
-    from ...runtime_bridge import prepare_plan
+    from ...runtime_bridge.state import StateStore
     from ..facade import load
     from ..facade import plan as make_plan
-    from ..serving.engine import Engine, EngineSettings
+    from ..serving.engine import EngineSettings
+    from ..serving.keeper import base_key
+    from ..serving.startup import started
 
     output = current_output(context)
     case = load(scenario, profile).here()
-    if plan_path is not None:
-        plan = Plan.load(plan_path)
-    else:
+
+    def first_plan() -> Plan:
+        if plan_path is not None:
+            return Plan.load(plan_path)
         solution = make_plan(case, time_limit_s=time_limit_s, seed=seed)
         if solution.plan is None:
             output.result(
@@ -66,19 +77,19 @@ def serve(
                 *(clash.sentence for clash in solution.clashes),
             )
             raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
-        plan = solution.plan
-    refuse_stale(case.problem, plan)
-    prepare_plan(case.problem, plan, case.files)
+        return solution.plan
+
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
-    with Engine(case.problem, plan, case.files, settings) as engine:
-        app = create_app(
-            engine,
-            AppSettings(os.environ.get(TOKEN_VARIABLE) or None, round(max_request_mib * 2**20)),
-        )
+    limits = AppSettings(os.environ.get(TOKEN_VARIABLE) or None, round(max_request_mib * 2**20))
+    clients = ConnectionLimits(max_connections=max_connections, max_body_bytes=limits.max_request_bytes)
+    with ExitStack() as stack:
+        store = None if state is None else stack.enter_context(StateStore(state, on_trouble=output.note))
+        key = base_key(scenario, profile, plan_path)
+        engine = stack.enter_context(started(case, first_plan, settings, store, key))
 
         def tell(bound: int) -> None:
             output.note(f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work.")
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
-            Server(app, engine, host, port, on_listening=tell).run()
+            Server(create_app(engine, limits), engine, host, port, clients, on_listening=tell).run()

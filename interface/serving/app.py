@@ -18,7 +18,8 @@ from .front import AppSettings as AppSettings
 from .front import Front
 from .infer import describe, served_model
 from .planning import planning_routes
-from .refusal import Refusal, answer_of, answer_status, refusals
+from .refusal import REASONS, Refusal, answer_of, answer_status, refusals
+from .steering import steering_routes
 
 PROTOCOL_VERSION = "2"
 _MODEL = "/v2/models/{model}"
@@ -96,7 +97,8 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
         """Prometheus metrics."""
         return Response(generate_latest(engine.statistics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    app.include_router(planning_routes(engine), responses=refusals(404))
+    app.include_router(planning_routes(engine))
+    app.include_router(steering_routes(engine))
     return app
 
 
@@ -118,10 +120,19 @@ class _Service(FastAPI):
             describe(document)
             for path in document["paths"].values():
                 for operation in path.values():
-                    operation["responses"].pop("422", None)
+                    _complete(operation["responses"])
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)
         return super().openapi()
+
+
+def _complete(responses: dict[str, Any]) -> None:
+    """What every refusal says; bad requests are answered with 400."""
+    responses.pop("422", None)
+    for status, response in responses.items():
+        if status.isdigit() and int(status) >= 400:
+            response.setdefault("description", REASONS.get(int(status), ""))
+            response.setdefault("content", {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}})
 
 
 def _answer_errors(app: FastAPI) -> None:

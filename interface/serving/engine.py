@@ -15,7 +15,11 @@ import numpy as np
 from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
+from ...runtime_bridge.supervisor import Fault, Supervisor
+from ..case import Case
 from .inference import ServedModel, TensorForm
+from .jobs import Jobs
+from .keeper import Keeper
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
@@ -35,14 +39,17 @@ class EngineSettings:
     admission : bool
         Whether a request is refused that cannot be in time.
     adapt : bool
-        Whether the controller re-plans.
+        Whether the controller re-plans by itself.
     seed : int
+    hang_us : float
+        Least time after which a segment may count as hanging.
     """
 
     max_in_flight: int = 256
     admission: bool = True
     adapt: bool = True
     seed: int = 0
+    hang_us: float = 5e6
 
 
 class Engine:
@@ -56,6 +63,18 @@ class Engine:
     settings : EngineSettings, optional
     on_record : callable, optional
         Takes the record of every request as it ends; must be quick.
+    case : Case, optional
+        What the problem was made from. Without it the scenario cannot be changed.
+    keeper : Keeper, optional
+        Where plans and decisions are written down.
+
+    Attributes
+    ----------
+    models : dict of str to ServedModel
+        As clients see them.
+    decisions, records : deque
+        The last of them.
+    jobs : Jobs
     """
 
     def __init__(
@@ -65,12 +84,19 @@ class Engine:
         files: Mapping[str, Path],
         settings: EngineSettings | None = None,
         on_record: Callable[[RequestRecord], None] | None = None,
+        *,
+        case: Case | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
+        self.case = case
+        self.keeper = keeper
         self.statistics = Statistics(model.name for model in problem.models)
         self.decisions: deque[Decision] = deque(maxlen=_KEPT_DECISIONS)
         self.records: deque[RequestRecord] = deque(maxlen=_KEPT_RECORDS)
+        self.models: dict[str, ServedModel] = {}
         self._on_record = on_record
+        self._serving = False
         self.runtime = LiveRuntime(
             problem,
             plan,
@@ -78,16 +104,20 @@ class Engine:
             self.settings.max_in_flight,
             admission=self.settings.admission,
             on_record=self._ended,
+            hang_us=self.settings.hang_us,
         )
-        self._serving = False
         try:
-            self.models = {model.name: self._described(model.name, files[model.name]) for model in problem.models}
+            self._describe()
         except BaseException:
             self.runtime.close()
             raise
-        self._controller = Controller(self.runtime, problem, seed=self.settings.seed, on_decision=self.decisions.append)
-        if self.settings.adapt:
-            self._controller.__enter__()
+        self.controller = Controller(
+            self.runtime, problem, seed=self.settings.seed, on_decision=self._decided, plan_log=keeper
+        )
+        self.supervisor = Supervisor(self.runtime, self.controller, on_fault=self._faulty)
+        self.jobs = Jobs()
+        self.controller.start(watch=self.settings.adapt)
+        self.supervisor.start()
         self._serving = True
 
     def __enter__(self) -> Engine:
@@ -101,24 +131,51 @@ class Engine:
         """Whether requests are taken."""
         return self._serving
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong now."""
+        return self.supervisor.faults
+
     def submit(
         self, model: str, feeds: Mapping[str, np.ndarray], deadline_us: float | None = None, label: str = ""
     ) -> Future[dict[str, np.ndarray]]:
         """Ask a model; see `LiveRuntime.submit`."""
         return self.runtime.submit(model, feeds, deadline_us=deadline_us, label=label)
 
+    def change(self, case: Case, reason: str, *, time_limit_s: float, best_effort: bool) -> Decision:
+        """Serve another case from now on; see `Controller.change`."""
+        decision = self.controller.change(
+            case.problem,
+            case.files,
+            reason,
+            time_limit_s=time_limit_s,
+            best_effort=best_effort,
+            setup=case,
+        )
+        if decision.action == "switched":
+            self.case = case
+            self._describe()
+        return decision
+
     def close(self) -> bool:
         """Refuse further requests, end those in flight. Returns whether all of them ended in time."""
         self._serving = False
-        self._controller.close()
+        self.jobs.close()
+        self.supervisor.close()
+        self.controller.close()
         return self.runtime.close(DRAIN_TIMEOUT_S)
 
-    def _described(self, name: str, path: Path) -> ServedModel:
-        """Ask the model once, which also warms it up, and look at what comes."""
-        feeds = sample_inputs(path)
-        # It has all the time it needs: nothing of the first run says what later ones take.
-        outputs = self.runtime.submit(name, feeds, deadline_us=float("inf")).result()
-        return ServedModel(name, "1", PLATFORM, _forms(feeds), _forms(outputs))
+    def _describe(self) -> None:
+        """Ask each model that is new once, which also warms it up, and look at what comes."""
+        files = self.runtime.files
+        described = {name: known for name, known in self.models.items() if name in files and known.path == files[name]}
+        for name, path in files.items():
+            if name not in described:
+                feeds = sample_inputs(path)
+                # It has all the time it needs: nothing of the first run says what later ones take.
+                outputs = self.runtime.submit(name, feeds, deadline_us=float("inf")).result()
+                described[name] = ServedModel(name, "1", PLATFORM, _forms(feeds), _forms(outputs), path)
+        self.models = described
 
     def _ended(self, record: RequestRecord) -> None:
         if self._serving:
@@ -126,6 +183,15 @@ class Engine:
             self.records.append(record)
             if self._on_record is not None:
                 self._on_record(record)
+
+    def _decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        if self.keeper is not None:
+            self.keeper.decided(decision)
+
+    def _faulty(self, fault: Fault, ended: bool) -> None:
+        if self.keeper is not None:
+            self.keeper.happened("recovery" if ended else "fault", fault.data)
 
 
 def _forms(tensors: Mapping[str, Any]) -> tuple[TensorForm, ...]:

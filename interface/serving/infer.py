@@ -85,7 +85,6 @@ def describe(document: dict[str, Any]) -> None:
     schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(parts)
     raw = {"schema": {"type": "string", "format": "binary"}}
-    refused = {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}}
     for path in PATHS:
         names = re.findall(r"{(\w+)}", path)
         document["paths"][path] = {
@@ -111,7 +110,7 @@ def describe(document: dict[str, Any]) -> None:
                         "content": {"application/json": {"schema": response}, "application/octet-stream": raw},
                     },
                     **{
-                        str(status): {"description": REASONS[status], "content": refused}
+                        str(status): {"description": REASONS[status]}
                         for status in (400, 401, 404, 405, 408, 413, 415, 500, 503)
                     },
                 },

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,6 +54,8 @@ class ServedModel:
     ----------
     name, version, platform : str
     inputs, outputs : tuple of TensorForm
+    path : Path
+        Its file.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ServedModel:
     platform: str
     inputs: tuple[TensorForm, ...]
     outputs: tuple[TensorForm, ...]
+    path: Path = Path()
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from ...formulation import Plan
-from ...runtime_bridge import Decision
+from .comparison import predicted_and_observed
 from .engine import Engine
+from .keeper import decision_data
 from .live_view import live_view
 from .refusal import Refusal
 
 
 def planning_routes(engine: Engine) -> APIRouter:
-    """Routes under ``/edgeplan``."""
+    """Routes under ``/edgeplan`` that only tell."""
     routes = APIRouter(prefix="/edgeplan", tags=["planning"])
 
     page = Path(__file__).with_name("dashboard.html").read_text(encoding="utf-8")
@@ -36,18 +37,55 @@ def planning_routes(engine: Engine) -> APIRouter:
         """The plan that serves new requests, with its version."""
         return _planned(engine.runtime.version, engine.runtime.plan)
 
-    @routes.get("/plans/{version}")
+    @routes.get("/plans/{version}", responses={404: {"description": "No such plan."}})
     async def plan_of(version: int) -> dict[str, Any]:
-        """A plan that has served, by its version."""
-        plans = engine.runtime.plans
-        if not 0 <= version < len(plans):
-            raise Refusal(404, f"plan version {version}", f"one from 0 to {len(plans) - 1}")
+        """A plan that this process has served by, by its version."""
+        plans = engine.runtime.history.plans
+        if version not in plans:
+            raise Refusal(404, f"plan version {version}", f"one from {min(plans)} to {max(plans)}")
         return _planned(version, plans[version])
+
+    @routes.get("/scenario")
+    async def scenario() -> dict[str, Any]:
+        """What is served: models, streams, limits."""
+        return {} if engine.case is None else engine.case.scenario.model_dump(mode="json")
 
     @routes.get("/decisions")
     async def decisions() -> list[dict[str, Any]]:
         """Decisions of the controller with their reasons, the latest last."""
-        return [_decided(decision) for decision in list(engine.decisions)]
+        return [decision_data(decision) for decision in list(engine.decisions)]
+
+    @routes.get("/history")
+    def history(limit: int = 100) -> dict[str, Any]:
+        """Plans, decisions and faults, those of earlier processes too, the latest first; empty without a state."""
+        if engine.keeper is None:
+            return {"plans": [], "events": [], "trouble": None}
+        store = engine.keeper.store
+        kept = max(0, min(limit, 1000))
+        return {
+            "plans": [
+                {
+                    "id": row.id,
+                    "plan_sha256": row.plan_sha256,
+                    "origin": row.origin,
+                    "reason": row.reason,
+                    "status": row.status,
+                    "status_reason": row.status_reason,
+                    "begun_at_s": row.begun_at_s,
+                }
+                for row in store.plans(kept)
+            ],
+            "events": [
+                {"id": each.id, "at_s": each.at_s, "kind": each.kind, "what": each.decision}
+                for each in store.decisions(kept)
+            ],
+            "trouble": store.trouble,
+        }
+
+    @routes.get("/faults")
+    async def faults() -> list[dict[str, Any]]:
+        """What is wrong now: models that are refused, files that were exchanged, memory that is short."""
+        return [fault.data for fault in engine.faults]
 
     @routes.get("/prediction")
     async def prediction() -> dict[str, Any]:
@@ -55,6 +93,7 @@ def planning_routes(engine: Engine) -> APIRouter:
         evaluation = engine.runtime.evaluation
         return {
             "plan_version": engine.runtime.version,
+            "memory_bytes": dict(evaluation.memory_bytes),
             "models": {
                 name: {
                     "latency_us": scored.latency_us,
@@ -67,20 +106,13 @@ def planning_routes(engine: Engine) -> APIRouter:
             },
         }
 
+    @routes.get("/observed")
+    async def observed() -> dict[str, Any]:
+        """Predicted against observed by the last requests: times of each segment by its way of running; responses."""
+        return predicted_and_observed(engine)
+
     return routes
 
 
 def _planned(version: int, plan: Plan) -> dict[str, Any]:
     return {"version": version, "plan": plan.model_dump(mode="json")}
-
-
-def _decided(decision: Decision) -> dict[str, Any]:
-    return {
-        "at_us": decision.at_us,
-        "drifts": [str(drift) for drift in decision.drifts],
-        "action": decision.action,
-        "reason": decision.reason,
-        "plan_version": decision.plan_version,
-        "solve_s": decision.solve_s,
-        "swap_s": decision.swap_s,
-    }

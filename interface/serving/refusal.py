@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ...formulation import AdmissionError, EdgePlanError, InferenceError
+from ...formulation import AdmissionError, EdgePlanError, InferenceError, PlannerError
 
 _LONGEST_REASON = 2000
 
@@ -62,6 +62,7 @@ REASONS = {
     404: "No such path, model, version or plan.",
     405: "Not with this method.",
     408: "The request took too long to come.",
+    409: "Not as things are now.",
     413: "The body is too long.",
     415: "The body is compressed, or not of a type that is read here.",
     500: "Something failed inside.",
@@ -89,7 +90,7 @@ def answer_of(error: Exception) -> Response:
         return _answer(error.status, str(error), error.headers)
     if isinstance(error, AdmissionError):
         return _answer(503, str(error), {"Retry-After": "1"})
-    if isinstance(error, EdgePlanError) and not isinstance(error, InferenceError):
+    if isinstance(error, EdgePlanError) and not isinstance(error, InferenceError | PlannerError):
         return _answer(400, str(error), {})
     return _answer(500, str(error) if isinstance(error, EdgePlanError) else "It failed inside; the log says why.", {})
 

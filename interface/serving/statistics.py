@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ class Statistics:
     def __init__(self, models: Iterable[str]) -> None:
         self.registry = CollectorRegistry()
         self._lock = threading.Lock()
-        self._models = {model: _Model() for model in models}
+        self._models: defaultdict[str, _Model] = defaultdict(_Model, {model: _Model() for model in models})
         self._requests = Counter(
             "edgeplan_requests",
             "Requests by model and outcome: in_time, late, refused, failed.",

@@ -208,7 +208,7 @@ def test_closing_with_a_time_limit_loses_nothing_and_may_be_repeated() -> None:
         future.result(WAIT_S)
     for _ in range(2):
         assert executor.close(WAIT_S)
-    assert not any(worker.is_alive() for worker in executor._workers)
+    assert not executor._workers.alive
 
 
 def test_a_request_without_a_time_is_refused() -> None:
@@ -219,3 +219,61 @@ def test_a_request_without_a_time_is_refused() -> None:
             executor.submit("m", model, {}, **times).result(WAIT_S)
     executor.submit("m", model, {}).result(WAIT_S)
     executor.close(WAIT_S)
+
+
+def test_a_segment_that_hangs_fails_its_own_request_only() -> None:
+    gate = threading.Event()
+
+    def action(name: str, index: int) -> None:
+        if name == "stuck":
+            assert gate.wait(WAIT_S)
+
+    finished: list[RequestRecord] = []
+    executor = Executor([CORES[0]], on_finish=finished.append, hang_us=50e3)
+    stuck, sound = (Fake(name, chain(2, CORES[0]), action) for name in ("stuck", "sound"))
+    hanging, behind = executor.submit("stuck", stuck, {}), executor.submit("sound", sound, {})
+    same = executor.submit("stuck", stuck, {})
+    given_up: list[RequestRecord] = []
+    began = now_us()
+    while not given_up and now_us() - began < WAIT_S * 1e6:
+        given_up = executor.give_up()
+        threading.Event().wait(0.01)
+    assert [record.model for record in given_up] == ["stuck"]
+    with pytest.raises(InferenceError, match="segment 0: no end after"):
+        hanging.result(WAIT_S)
+    assert "sound1" in behind.result(WAIT_S)
+    with pytest.raises(InferenceError, match="it waited for a segment that hangs"):
+        same.result(WAIT_S)
+    gate.set()  # it comes back late: nothing of it counts any more
+    for _ in range(3):
+        executor.submit("sound", sound, {}).result(WAIT_S)
+    assert executor.close(WAIT_S)
+    assert sorted(r.request for r in finished) == list(range(6))
+    assert executor.waiting() == {}
+
+
+def test_a_process_that_was_stopped_has_no_hanging_segments() -> None:
+    log, executor = Log(), Executor([CORES[0]], hang_us=1.2e6)
+    future = executor.submit("m", Fake("m", chain(1, CORES[0]), log), {})
+    assert log.entered.wait(WAIT_S)
+    executor.give_up()
+    executor._looked_us -= 60e6  # what a stop of a minute does: nobody looked in the meantime
+    for running in executor._running.values():
+        running.began_us -= 60e6
+    assert executor.give_up() == []
+    log.gate.set()
+    future.result(WAIT_S)
+    assert executor.close(WAIT_S)
+
+
+@pytest.mark.parametrize("failure", [SystemExit(3), MemoryError(), KeyboardInterrupt()], ids=repr)
+def test_whatever_a_segment_raises_its_worker_lives(failure: BaseException) -> None:
+    def action(name: str, index: int) -> None:
+        if name == "broken":
+            raise failure
+
+    executor = Executor([CORES[0]])
+    with pytest.raises(InferenceError, match="segment 0"):
+        executor.submit("broken", Fake("broken", chain(1, CORES[0]), action), {}).result(WAIT_S)
+    executor.submit("sound", Fake("sound", chain(1, CORES[0]), action), {}).result(WAIT_S)
+    assert executor.close(WAIT_S)

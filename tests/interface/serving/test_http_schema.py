@@ -73,12 +73,12 @@ CHECKS_OF_TASTE = [
 
 
 def test_the_description_holds(app: FastAPI) -> None:
-    check_all(app, 15)
+    check_all(app, 5)
 
 
 @pytest.mark.slow
 def test_the_description_holds_for_long(app: FastAPI) -> None:
-    check_all(app, 300)
+    check_all(app, 200)
 
 
 def test_every_route_says_what_it_answers(app: FastAPI) -> None:

@@ -165,7 +165,7 @@ def test_closing_serves_what_was_accepted_without_waiting_for_company(lookups: L
     with pytest.raises(AdmissionError, match="a closed one"):
         late.result(0)
     assert runtime.close()
-    assert not any(t.name.startswith("edgeplan") and t.is_alive() for t in runtime._executor._workers)
+    assert not runtime._executor._workers.alive
     with pytest.raises(InferenceError, match="a closed one"):
         runtime.apply(lookups.plan())
     assert not runtime._sessions._pool._open, "sessions were left open"

@@ -1,0 +1,70 @@
+"""How a service starts: by the plan that served well before, where one is kept, else by a new one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from ...formulation import EdgePlanError, Plan, refuse_stale
+from ...runtime_bridge import prepare_plan
+from ...runtime_bridge.state import StateStore
+from ..case import Case
+from .engine import Engine, EngineSettings
+from .keeper import Keeper, good_plans
+
+_log = logging.getLogger(__name__)
+
+
+def started(
+    case: Case,
+    first_plan: Callable[[], Plan],
+    settings: EngineSettings,
+    store: StateStore | None = None,
+    key: str = "",
+) -> Engine:
+    """An engine that serves.
+
+    Where the state has a plan that was serving well, it goes on with that, and with the scenario as it had become: its
+    sessions are opened, and nothing is solved or prepared. A plan that cannot be opened is passed over.
+
+    Parameters
+    ----------
+    case : Case
+        What the user's files say.
+    first_plan : callable
+        Asked for a plan of it, where none is kept.
+    settings : EngineSettings
+    store : StateStore, optional
+    key : str
+        See `edgeplan.interface.serving.keeper.base_key`.
+
+    Raises
+    ------
+    EdgePlanError
+        No plan can be served.
+    """
+    if store is not None:
+        for kept, plan in good_plans(store, key, case.folder):
+            try:
+                return _opened(kept.here(), plan, settings, Keeper(store, key, kept), "the last good plan")
+            except EdgePlanError as error:
+                _log.warning("The plan that was kept cannot be served: %s", error)
+    plan = first_plan()
+    refuse_stale(case.problem, plan)
+    prepare_plan(case.problem, plan, case.files)
+    keeper = None if store is None else Keeper(store, key, case)
+    return _opened(case, plan, settings, keeper, "a new plan")
+
+
+def _opened(case: Case, plan: Plan, settings: EngineSettings, keeper: Keeper | None, reason: str) -> Engine:
+    number = keeper.begin(plan, "start", reason) if keeper else -1
+    try:
+        engine = Engine(case.problem, plan, case.files, settings, case=case, keeper=keeper)
+    except BaseException as error:
+        if keeper is not None:
+            keeper.mark(number, "failed", str(error))
+        raise
+    if keeper is not None:
+        keeper.mark(number, "good")
+        engine.controller.knows(number)
+    return engine

@@ -1,0 +1,117 @@
+"""Starting again from what was kept, with the state on a real disk."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the server's packages are an extra")
+
+from edgeplan.formulation import Plan, StalePlanError
+from edgeplan.interface.case import Case
+from edgeplan.interface.serving import startup
+from edgeplan.interface.serving.changes import ScenarioChange, changed_case
+from edgeplan.interface.serving.engine import Engine, EngineSettings
+from edgeplan.interface.serving.keeper import base_key
+from edgeplan.runtime_bridge.state import StateStore
+
+from ...conftest import ORT, Toys
+
+WAIT_S = 20
+QUIET = EngineSettings(adapt=False)
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparing sessions in a process of its own has its own tests."""
+    monkeypatch.setattr(startup, "prepare_plan", lambda *_: None)
+
+
+def thirds(toys: Toys) -> Plan:
+    return toys.plan(lambda n: [(0, n // 3, ORT), (n // 3, n, ORT)])
+
+
+def key_of(case: Case) -> str:
+    return base_key(case.folder / "scenario.yaml", case.folder / "profile.json")
+
+
+def not_asked() -> Plan:
+    raise AssertionError("nothing is to be planned where a good plan is kept")
+
+
+def test_a_service_goes_on_with_the_plan_it_had(toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        StateStore(case.folder / "state") as store,
+        startup.started(case, toys.halved, QUIET, store, key_of(case)) as engine,
+    ):
+        assert engine.keeper is not None
+        number = engine.keeper.begin(thirds(toys), "drift", "rates")
+        engine.runtime.swap(engine.controller.problem, thirds(toys))
+        engine.keeper.mark(number, "good")
+    monkeypatch.setattr(startup, "prepare_plan", lambda *_: pytest.fail("sessions are only opened"))
+    with (
+        StateStore(case.folder / "state") as store,
+        startup.started(case, not_asked, QUIET, store, key_of(case)) as engine,
+    ):
+        assert engine.runtime.plan == thirds(toys)
+        engine.submit("left", toys.feeds()).result(WAIT_S)
+        assert [row.status for row in store.plans(10)] == ["good", "retired", "retired"]
+
+
+def test_other_files_are_planned_anew(toys: Toys, case: Case) -> None:
+    with StateStore(case.folder / "state") as store:
+        with startup.started(case, thirds.__get__(toys), QUIET, store, key_of(case)):
+            pass
+        with startup.started(case, toys.whole, QUIET, store, "another scenario") as engine:
+            assert engine.runtime.plan == toys.whole()
+
+
+def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
+    toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_of(case)
+    with StateStore(case.folder / "state") as store:
+        for plan in (toys.halved(), thirds(toys)):
+            with startup.started(case, lambda plan=plan: plan, QUIET, store, key) as engine:
+                number = engine.keeper.begin(plan, "drift", "") if engine.keeper else -1
+                store.mark(number, "good")
+        build = Engine.__init__
+
+        def fussy(self: Engine, problem: object, plan: Plan, *arguments: object, **more: object) -> None:
+            if plan == thirds(toys):
+                raise StalePlanError("plan", expected="a", got="b", remedy="c")
+            build(self, problem, plan, *arguments, **more)  # type: ignore[arg-type]  # as they came
+
+        monkeypatch.setattr(Engine, "__init__", fussy)
+        with startup.started(case, not_asked, QUIET, store, key) as engine:
+            assert engine.runtime.plan == toys.halved()
+        assert {row.status for row in store.plans(10) if row.status_reason.startswith("plan: expected a")} == {"failed"}
+
+
+def test_a_changed_scenario_is_served_again_after_a_restart(toys: Toys, case: Case) -> None:
+    change = ScenarioChange.model_validate({"remove": ["right"], "streams": [{"model": "left", "rate_hz": 10}]})
+    with StateStore(case.folder / "state") as store:
+        with startup.started(case, toys.halved, QUIET, store, key_of(case)) as engine:
+            decision = engine.change(
+                changed_case(case, change, threading.Event()), change.words, time_limit_s=2.0, best_effort=False
+            )
+            assert decision.action == "switched", decision.reason
+            assert decision.reason.startswith("right goes, left at 10 Hz")
+            assert list(engine.models) == ["left"]
+        with startup.started(case, not_asked, QUIET, store, key_of(case)) as engine:
+            assert list(engine.models) == ["left"]
+            assert engine.runtime.problem.stream_of["left"].rate_hz == pytest.approx(10)
+
+
+def test_the_key_is_of_the_files_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12")
+    (tmp_path / "b").write_bytes(b"3")
+    (tmp_path / "c").write_bytes(b"1")
+    (tmp_path / "d").write_bytes(b"23")
+    keys = {
+        base_key(tmp_path / first, second and tmp_path / second)
+        for first, second in (("a", "b"), ("b", "a"), ("c", "d"), ("a", None))
+    }
+    assert len(keys) == 4
