@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from .refusal import said
 
@@ -122,6 +122,7 @@ class Connection(HttpToolsProtocol):
         self._came_bytes = 0  # of this request, from its second packet on
         self._wrong = 400, "HTTP/1.1"
         self._answered = False  # once at least
+        self._running: RequestResponseCycle | None = None
         self._deaf = False  # nothing that comes is looked at any more
 
     @property
@@ -144,6 +145,7 @@ class Connection(HttpToolsProtocol):
         self._deaf = True
         self._all.open.discard(self)
         self._all.leave(self)
+        self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -187,6 +189,10 @@ class Connection(HttpToolsProtocol):
         self._unanswered += 1
         self._in_header, self._in_body = False, True
         self.due_s += self._limits.body_s
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Hand on a part of a body. Reading stops where a route does not keep up, which uvicorn does too soon."""
@@ -247,7 +253,7 @@ class Connection(HttpToolsProtocol):
     def overdue(self, now_s: float) -> None:
         """What was waited for did not come in time."""
         if self._deaf or self.transport.is_closing() or self.flow.write_paused:
-            self.transport.abort()
+            self._abort()
         elif self._serving:  # reading was stopped meanwhile
             self.due_s = now_s + self._limits.body_s
         elif self._in_body or self._in_header or self.cycle is None:
@@ -258,7 +264,7 @@ class Connection(HttpToolsProtocol):
     def make_room(self) -> None:
         """Be closed for others' sake."""
         if self._deaf or self.transport.get_write_buffer_size():
-            self.transport.abort()
+            self._abort()
             return
         if self._in_body or self._in_header or self.cycle is None:
             self._say(408, "a whole request sooner, for others need the connection")
@@ -287,8 +293,7 @@ class Connection(HttpToolsProtocol):
         if self._in_body:
             if self.cycle.response_started:
                 return
-            self.cycle.disconnected = True  # what serves it must not answer once more
-            self.cycle.message_event.set()
+            self._disconnect()  # what serves it must not answer once more
         body = said(f"connection: expected {expected}.")
         head = STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
@@ -298,6 +303,16 @@ class Connection(HttpToolsProtocol):
         self.due_s = time.monotonic() + _LINGER_S
         self._all.leave(self)
         self.transport.close()
+
+    def _abort(self) -> None:
+        self._disconnect()
+        self.transport.abort()
+
+    def _disconnect(self) -> None:
+        """Tell what serves a request that nobody hears its answer; uvicorn tells it the last of several requests."""
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _wait(self, within_s: float) -> None:
         """For the client, who has that long."""

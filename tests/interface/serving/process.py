@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 from ...conftest import Toys
 
@@ -57,7 +58,8 @@ def serving(toys: Toys, folder: Path, limits: object = None, settings: object = 
         finally:
             process.terminate()
             _, complaints = process.communicate(timeout=60)
-    assert (process.returncode, complaints) == (-signal.SIGTERM, "")
+    if (process.returncode, complaints) != (-signal.SIGTERM, ""):
+        pytest.fail(f"the server ended with {process.returncode} and said: {complaints}")
 
 
 def request_bytes(toys: Toys, model: str = "left", seed: int = 0, **headers: str) -> bytes:
