@@ -48,7 +48,7 @@ def serve(
     """
     try:
         from ..serving.app import AppSettings, create_app
-        from ..serving.connections import ConnectionLimits
+        from ..serving.places import ConnectionLimits
         from ..serving.server import Server
     except ModuleNotFoundError as error:
         raise UnsupportedError(

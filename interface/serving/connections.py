@@ -11,90 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from .places import Connections
 from .refusal import said
 
 _NEVER = float("inf")
 _UNREAD_BYTES = 256 * 2**10
 _LINGER_S = 2.0
 """For a client to read why it was refused: were its connection closed while it sends, it would hear only of that."""
-
-
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """What a client may take.
-
-    Attributes
-    ----------
-    max_connections : int
-        Open at once.
-    header_s, body_s, read_s : float
-        From the first byte of a request to the end of its header; from there to the end of its body; for a client to
-        read what was written.
-    idle_s : float
-        Between two requests.
-    max_header_bytes : int
-        Request line and header.
-    max_body_bytes : int
-        Longest body; with what its transfer adds, twice that is read.
-    """
-
-    max_connections: int = 1024
-    header_s: float = 10.0
-    body_s: float = 30.0
-    read_s: float = 30.0
-    idle_s: float = 15.0
-    max_header_bytes: int = 64 * 2**10
-    max_body_bytes: int = 64 * 2**20
-
-
-class Connections:
-    """All connections of a server, and in their order those that wait for their client.
-
-    Where room is needed, those go first that never had an answer.
-
-    Parameters
-    ----------
-    limits : ConnectionLimits
-    """
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
-        self.open: set[Connection] = set()
-        self._strangers: OrderedDict[Connection, None] = OrderedDict()
-        self._known: OrderedDict[Connection, None] = OrderedDict()
-
-    def make_room(self) -> bool:
-        """Where there are too many, close the one that has waited longest. False where none waits."""
-        if len(self.open) < self.limits.max_connections:
-            return True
-        waiting = self._strangers or self._known
-        if not waiting:
-            return False
-        oldest, _ = waiting.popitem(last=False)
-        oldest.make_room()
-        return True
-
-    def wait(self, connection: Connection, known: bool) -> None:
-        """It waits for its client from now on."""
-        self.leave(connection)
-        (self._known if known else self._strangers)[connection] = None
-
-    def leave(self, connection: Connection) -> None:
-        """It does not wait any more."""
-        self._strangers.pop(connection, None)
-        self._known.pop(connection, None)
-
-    def close_late(self, now_s: float) -> None:
-        """Close those whose time is over."""
-        for connection in [c for c in self.open if c.due_s < now_s]:
-            connection.overdue(now_s)
 
 
 class Connection(HttpToolsProtocol):

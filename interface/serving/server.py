@@ -15,9 +15,10 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from .connections import Connection, ConnectionLimits, Connections
+from .connections import Connection
 from .engine import DRAIN_TIMEOUT_S, Engine
 from .notify import notify, watchdog_interval_s
+from .places import ConnectionLimits, Connections
 
 BACKLOG = 2048
 _SWEEP_S = 0.5
