@@ -21,7 +21,7 @@ from edgeplan.interface.serving.places import ConnectionLimits
 from ...conftest import Toys
 from .process import Served, http_request, read_answer, request_bytes, serving, tensor_of
 
-QUICK = ConnectionLimits(max_connections=40, header_s=0.5, body_s=0.5, read_s=0.5, idle_s=2.0, max_body_bytes=2**20)
+QUICK = ConnectionLimits(max_connections=40, header_s=0.5, body_s=0.5, read_s=0.5, idle_s=1.2, max_body_bytes=2**20)
 LIVE = http_request("GET", "/v2/health/live")
 
 
@@ -87,8 +87,10 @@ def test_who_does_not_read_is_closed(toys: Toys, served: Served) -> None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             while True:  # until neither side takes more
                 connection.sendall(request)
-        time.sleep(2.0)
-        assert connection.getsockname() not in [c.raddr for c in served.process.net_connections() if c.raddr]
+        end_s = time.monotonic() + 10.0
+        while connection.getsockname() in [c.raddr for c in served.process.net_connections() if c.raddr]:
+            assert time.monotonic() < end_s, "the server goes on waiting"
+            time.sleep(0.1)
     with served.connect() as connection:
         assert ask(connection, request) == 200
 
@@ -154,3 +156,15 @@ def test_many_silent_connections_harm_nobody(toys: Toys, tmp_path: Path, many: i
             assert ask(kept, request_bytes(toys)) == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_server_that_ends_waits_for_no_half_request(toys: Toys, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        with serving(toys, tmp_path) as served:
+            idle, half = (stack.enter_context(served.connect()) for _ in range(2))
+            assert ask(idle, LIVE) == 200
+            half.sendall(INFER + b"Content-Length: 1000\r\n\r\n{")
+            served.process.terminate()
+            status, _, body = read_answer(half)
+            assert (status, "a server that goes on" in json.loads(body)["error"]) == (503, True)
+            assert until_closed(idle) == b""
