@@ -243,6 +243,7 @@ class Executor:
                 request.record.error = (
                     f"segment {step}: no end after {running.age_us / 1e6:.1f} s, predicted {running.expected_us:.0f} µs"
                 )
+                request.record.failed_segment = step
                 hung.append(request.record)
                 if self._ended(running.start, failed=True):
                     ended.append(number)
@@ -280,6 +281,7 @@ class Executor:
             request.record.segments.append(SegmentRecord(start.step, start.cores, began, now_us(), cpu_us, start.gang))
             if failure is not None:
                 request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
+                request.record.failed_segment = start.step
             ended = self._ended(start, failed=failure is not None)
             mine, others = None, []
             for following in self._starts():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from .records import RequestRecord
 from .runtime import LiveRuntime
 from .trial import Prediction, Trial, TrialSettings
 
-_KEPT_RECORDS = 4096
+_KEPT_BLOCKS = 120
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Worse:
 
 
 class Probation:
-    """Keeps the last requests, and tries one plan at a time (`edgeplan.runtime_bridge.trial`).
+    """Keeps a sample of the last requests, and tries one plan at a time (`edgeplan.runtime_bridge.trial`).
+
+    The trial counts one request a block of time, drawn at random; so no more are kept.
 
     Parameters
     ----------
@@ -35,8 +38,10 @@ class Probation:
 
     def __init__(self, runtime: LiveRuntime, settings: TrialSettings | None = None) -> None:
         self._runtime = runtime
-        self._settings = settings
-        self._recent: deque[RequestRecord] = deque(maxlen=_KEPT_RECORDS)
+        self._settings = settings or TrialSettings()
+        self._random = random.Random(0)
+        self._recent: deque[RequestRecord] = deque(maxlen=_KEPT_BLOCKS)
+        self._block, self._in_block = -1, 0
         self._trial: Trial | None = None
         self._versions = (0, 0)
         self._lock = threading.Lock()
@@ -66,6 +71,14 @@ class Probation:
             return Worse(version, before, verdict.reason) if verdict.action == "roll back" else None
 
     def _ended(self, record: RequestRecord) -> None:
-        self._recent.append(record)
+        if record.segments or record.refused:  # what did not fit its model says nothing
+            with self._lock:
+                block = int(record.finish_us // self._settings.block_us)
+                if block != self._block:
+                    self._block, self._in_block = block, 0
+                    self._recent.append(record)
+                self._in_block += 1
+                if self._random.random() * self._in_block < 1:
+                    self._recent[-1] = record
         if (trial := self._trial) is not None:
             trial.ended(record)

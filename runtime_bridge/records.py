@@ -59,6 +59,8 @@ class RequestRecord:
         Whether it was not taken at all.
     label : str
         The caller's own name for the request; empty where it gave none.
+    failed_segment : int, optional
+        Which of its segments failed or hung.
     """
 
     request: int
@@ -71,6 +73,7 @@ class RequestRecord:
     error: str = ""
     refused: bool = False
     label: str = ""
+    failed_segment: int | None = None
 
     @property
     def response_us(self) -> float:

@@ -7,10 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,34 +16,21 @@ from ..formulation import (
     AdmissionError,
     Evaluation,
     InferenceError,
-    ModelError,
     Plan,
-    PlanError,
     Problem,
     ScoredSegment,
     capped,
-    evaluate,
 )
 from .clock import now_us
-from .exchange import Stage, stages
 from .executor import Executor, Outputs
 from .history import PastPlan, PlanHistory
-from .lineup import Asked, Lineup, Served
+from .lineup import Asked, Lineup
 from .observer import Observer
 from .records import RequestRecord
 from .sessions import SessionPool
+from .swapping import Swapper, Target, fitting_evaluation
 
 _log = logging.getLogger(__name__)
-
-
-class _Target(NamedTuple):
-    """Where a swap goes."""
-
-    version: int
-    plan: Plan
-    evaluation: Evaluation
-    problem: Problem
-    scenario: Problem
 
 
 class LiveRuntime:
@@ -113,13 +98,14 @@ class LiveRuntime:
         self._max_in_flight = max_in_flight
         self._pool = SessionPool(files)
         self._lineup = Lineup(self._pool)
+        self._swapper = Swapper(self._pool, self._lineup, self.submit)
         self._swap_lock = threading.Lock()
         self._closed = False
         self._cores = [core for processor in problem.platform.processors for core in processor.cores]
         self.planned_for = problem
-        evaluation = self._checked(problem, plan, problem)
+        evaluation = fitting_evaluation(problem, plan, problem, self._cores)
         self.version = self.history.add(plan, evaluation)
-        opened = self._open(_Target(self.version, plan, evaluation, problem, problem), evaluation.models)
+        opened = self._swapper.open(Target(self.version, plan, evaluation, problem, problem), evaluation.models)
         self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
         self._lineup.exchange((), opened)
         self.history.confirm(self.version)
@@ -328,99 +314,12 @@ class LiveRuntime:
                     "plan", expected="a runtime that serves", got="a closed one", remedy="Open another."
                 )
             began = now_us()
-            evaluation = self._checked(problem, plan, scenario)
-            before, files_before = self._lineup.served, self._pool.files
-            old = {name: served.pipeline.segments for name, served in before.items()}
-            new = {name: scored.segments for name, scored in evaluation.models.items()}
-            route = stages(old, new, problem.memory_limit, fresh)
-            if missing := [name for name in new if name not in {**files_before, **files}]:
-                raise ModelError(
-                    "plan", expected="a file for each model", got=f"none for {capped(missing)}", remedy="Name them."
-                )
-            target = _Target(self.history.add(plan, evaluation), plan, evaluation, problem, scenario)
-            self._pool.files = {**files_before, **files}
-            try:
-                for stage in route:
-                    self._change(stage, target, wait=len(route) > 1)
-            except BaseException:
-                self._pool.files = files_before
-                self._go_back(before)
-                raise
-            self._pool.files = {name: self._pool.files[name] for name in new}
+            evaluation = fitting_evaluation(problem, plan, scenario, self._cores)
+            target = Target(self.history.add(plan, evaluation), plan, evaluation, problem, scenario)
+            self._swapper.swap(target, self.planned_for, files, fresh)
             self.history.confirm(target.version)
             self.version, self.problem, self.planned_for = target.version, scenario, problem
             return (now_us() - began) / 1e6
-
-    def _change(self, stage: Stage, target: _Target, wait: bool) -> None:
-        """Take the models of a stage to a plan. Where that fails in turn, their requests still wait."""
-        names = [name for name in stage.models if name in target.evaluation.models]
-        if stage.beside:
-            self._lineup.exchange(stage.models, self._open(target, names), wait=wait)
-            return
-        self._lineup.hold(names)
-        self._lineup.exchange(stage.models, {}, wait=True)
-        self._lineup.exchange(names, self._open(target, names))
-        self._let_in(names)
-
-    def _go_back(self, before: Mapping[str, Served]) -> None:
-        """Serve again by what served before a swap that failed half-way."""
-        present = self._lineup.served
-        changed = [name for name in {**before, **present} if present.get(name) is not before.get(name)]
-        self._lineup.hold(name for name in changed if name in before)
-        try:
-            self._lineup.exchange(changed, {}, wait=True)
-            for model in self.planned_for.models:
-                if model.name in changed and (served := before.get(model.name)):
-                    pipeline = self._pool.pipeline(model, served.pipeline.segments, served.pipeline.order)
-                    self._lineup.exchange([model.name], {model.name: replace(served, pipeline=pipeline)})
-        finally:
-            self._let_in()
-
-    def _let_in(self, models: Iterable[str] | None = None) -> None:
-        for model, asked in self._lineup.let_in(models):
-            try:
-                future = self.submit(model, asked.feeds, asked.arrival_us, asked.deadline_us, asked.label)
-            except InferenceError as error:
-                asked.future.set_exception(error)
-            else:
-                future.add_done_callback(partial(_hand_on, asked.future))
-
-    def _open(self, target: _Target, names: Iterable[str]) -> dict[str, Served]:
-        models = {model.name: model for model in target.problem.models}
-        opened: dict[str, Served] = {}
-        try:
-            for name in names:
-                segments = target.evaluation.models[name].segments
-                pipeline = self._pool.pipeline(models[name], segments, target.plan.order)
-                stream = target.scenario.stream_of.get(name)
-                deadline_us = stream.deadline_us if stream and stream.deadline_us else float("inf")
-                opened[name] = Served(target.version, pipeline, deadline_us)
-        except BaseException:
-            for served in opened.values():
-                self._pool.release(served.pipeline)
-            raise
-        return opened
-
-    def _checked(self, problem: Problem, plan: Plan, scenario: Problem) -> Evaluation:
-        evaluation = evaluate(problem, plan)
-        if not evaluation.models:
-            raise PlanError(
-                "plan", expected="segments that can run", got=capped(evaluation.violations), remedy="Plan again."
-            )
-        used = {core for scored in evaluation.models.values() for s in scored.segments for core in s.cores}
-        if foreign := sorted(used.difference(self._cores)):
-            raise PlanError(
-                "plan",
-                expected=f"segments on the cores that the runtime has: {capped(self._cores)}",
-                got=capped(foreign),
-                remedy="Plan for these cores, or open the runtime with all that a later plan may use.",
-            )
-        planned, asked = (sorted(model.name for model in each.models) for each in (problem, scenario))
-        if planned != asked:
-            raise PlanError(
-                "plan", expected=f"one for the models {capped(asked)}", got=capped(planned), remedy="Plan for these."
-            )
-        return evaluation
 
     def _finished(self, record: RequestRecord) -> None:
         for listener in self.listeners:
@@ -435,11 +334,3 @@ class LiveRuntime:
 
 def _closed(model: str, expected: str, got: str) -> AdmissionError:
     return AdmissionError(f"request for model {model!r}", expected=expected, got=got, remedy="Ask again later.")
-
-
-def _hand_on(outer: Future[Outputs], inner: Future[Outputs]) -> None:
-    error = inner.exception()
-    if error is None:
-        outer.set_result(inner.result())
-    else:
-        outer.set_exception(error)

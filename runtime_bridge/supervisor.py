@@ -155,7 +155,10 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stop.wait(INTERVAL_S):
-            self.check()
+            try:
+                self.check()
+            except Exception:  # a look that fails is no reason to look no more
+                _log.exception("A check of the service's health failed.")
 
     def _hangs(self, at_us: float) -> list[Fault]:
         """A model that hangs is quarantined at once: each further request would cost a core for seconds."""
@@ -198,11 +201,15 @@ class Supervisor:
         if self._files is None or self._watched != (files, models):
             self._files, self._watched = FileWatch({name: files[name] for name in models}, models), (files, models)
         self._files.check(at_us)
-        return [
-            Fault("file", state.model, f"{files[state.model].name} is {state.content}: {state.reason}", state.since_us)
-            for state in self._files.states.values()
-            if state.content in {"replaced", "missing"}
-        ]
+        found = []
+        for state in self._files.states.values():
+            known = self._lasting.get(("file", state.model))
+            if state.content in {"replaced", "missing"}:
+                reason = f"{files[state.model].name} is {state.content}: {state.reason}"
+                found.append(Fault("file", state.model, reason, state.since_us))
+            elif state.content == "checking" and known is not None:
+                found.append(known)  # until it is known to be the same again
+        return found
 
     def _memory_faults(self, at_us: float) -> list[Fault]:
         state = self._memory.check(at_us)
@@ -230,9 +237,9 @@ class Supervisor:
         if record.refused or not record.segments:
             self._health.released(record.model)  # a probe that never ran makes room for another
         elif past is not None:
-            backends = [past.backend(record.model, run.segment, run.gang) for run in record.segments]
-            failed_on = backends[-1] if record.error else ""
-            self._health.ended(record.model, backends, record.finish_us, failed_on=failed_on, reason=record.error)
+            on = {run.segment: past.backend(record.model, run.segment, run.gang) for run in record.segments}
+            failed_on = on.get(record.failed_segment, "") if record.failed_segment is not None else ""
+            self._health.ended(record.model, on.values(), record.finish_us, failed_on=failed_on, reason=record.error)
 
     def _backend(self, record: RequestRecord) -> str:
         past = self._runtime.history.get(record.plan_version)

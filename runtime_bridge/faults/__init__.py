@@ -1,7 +1,7 @@
 """What can go wrong beside a live runtime, and how it is seen: failing backends, memory, model files, clocks.
 
-None of these has a thread of its own or does anything about what it sees: whoever serves calls `check` every half second
-and acts.
+None of these has a thread of its own, or does anything about what it sees: whoever serves calls `check` every half
+second and acts.
 """
 
 from .clock import ClockEvent as ClockEvent

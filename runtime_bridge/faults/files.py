@@ -10,10 +10,12 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ...formulation import ModelError
 from ...profiles.onnx_file import external_files
 
 if TYPE_CHECKING:
@@ -69,11 +71,6 @@ class FileWatch:
     verify : bool
         Whether to read all files once in the beginning. Otherwise they are taken for those of the plan as they are.
     slice_us : float
-
-    Raises
-    ------
-    ModelError
-        A file is no model to begin with.
     """
 
     def __init__(
@@ -117,17 +114,19 @@ class _Watched:
     """The files of one model and what is known of them."""
 
     def __init__(self, model: str, path: Path, sha256: str, verify: bool) -> None:
-        self._files = (path, *(path.parent / name for name in external_files(path)))
+        self._path = path
+        self._data: tuple[Path, ...] | None = _data_files(path)  # none while the file is no model
         self._sha256 = sha256
         self._judged: tuple[_Stamp, ...] = ()  # of the content that was judged last
         self._sizes: list[int] = []  # of the content that the plan was made for, once that was seen
         self._reading: _Reading | None = None
         self._spoilt = False  # since it was the same last
         self.state = FileState(model, "checking", float("-inf"), "its content was not compared with the plan's yet")
-        if not verify:
-            self._judged = self._stamps()
-            self._sizes = _sizes(self._judged)
-            self.state = FileState(model, "same", float("-inf"), "untouched since the start")
+        if not verify and self._data is not None:
+            with suppress(OSError):  # a file of data is missing: the first check says so
+                self._judged = self._stamps()
+                self._sizes = _sizes(self._judged)
+                self.state = FileState(model, "same", float("-inf"), "untouched since the start")
 
     def look(self, at_us: float, stop_ns: int) -> None:
         """Compare the files with what was known of them, and read on until `stop_ns` where that is not decided."""
@@ -137,7 +136,7 @@ class _Watched:
                 self._judge(stamps, at_us, stop_ns)
         except OSError as error:
             self._judged, self._reading = (), None
-            self._become("missing", at_us, f"{error.filename or self._files[0]}: {error.strerror or error}")
+            self._become("missing", at_us, f"{error.filename or self._path}: {error.strerror or error}")
 
     def _judge(self, stamps: tuple[_Stamp, ...], at_us: float, stop_ns: int) -> None:
         sizes = _sizes(stamps)
@@ -154,7 +153,9 @@ class _Watched:
         if not found:
             return
         self._judged, self._reading = stamps, None
-        if found != self._sha256:
+        if self._data is None and (data := _data_files(self._path)) is not None:
+            self._judged, self._data = (), data  # it is a model now, perhaps one with more files: read it as that
+        elif found != self._sha256:
             self._become("replaced", at_us, f"SHA-256 {found[:12]}…, the plan is for {self._sha256[:12]}…")
         else:
             self._sizes = sizes
@@ -162,8 +163,9 @@ class _Watched:
 
     def _read_on(self, reading: _Reading, stop_ns: int) -> str:
         """Read a slice; the model's digest where that was the last one, else nothing."""
-        while len(reading.digests) < len(self._files):
-            with self._files[len(reading.digests)].open("rb", buffering=0) as handle:
+        files = self._files
+        while len(reading.digests) < len(files):
+            with files[len(reading.digests)].open("rb", buffering=0) as handle:
                 handle.seek(reading.offset)
                 while time.perf_counter_ns() < stop_ns:
                     if not (chunk := handle.read(_CHUNK_BYTES)):
@@ -184,12 +186,23 @@ class _Watched:
         since_us = self.state.since_us if content == self.state.content else at_us
         self.state = FileState(self.state.model, content, since_us, reason)
 
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        return (self._path, *(self._data or ()))
+
     def _stamps(self) -> tuple[_Stamp, ...]:
         found = []
         for file in self._files:
             status = os.stat(file)
             found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         return tuple(found)
+
+
+def _data_files(path: Path) -> tuple[Path, ...] | None:
+    try:
+        return tuple(path.parent / name for name in external_files(path))
+    except ModelError:
+        return None
 
 
 def _sizes(stamps: tuple[_Stamp, ...]) -> list[int]:

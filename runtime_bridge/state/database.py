@@ -39,6 +39,10 @@ CREATE TABLE decisions (id INTEGER PRIMARY KEY, at_s REAL NOT NULL, kind TEXT NO
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+_UNUSED_DOCUMENTS = """
+SELECT sha256 FROM documents WHERE sha256 NOT IN (
+    SELECT scenario_sha256 FROM plans UNION SELECT profile_sha256 FROM plans UNION SELECT plan_sha256 FROM plans
+)"""
 _ROOM = f"LENGTH(body) + LENGTH(kind) + {DECISION_BYTES}"
 _PLAN_COLUMNS = (
     "id, base_key, scenario_sha256, profile_sha256, plan_sha256, origin, reason, predicted, begun_at_s, changed_at_s,"
@@ -166,7 +170,7 @@ class Database:
         """
         if change.gone:
             with self._transaction():
-                self._drop(change.gone)
+                self._drop(change)
         for digest, body in change.documents.items():
             # One transaction each bounds the journal; until a row refers to it, a document is nothing but garbage.
             if self._value("SELECT COUNT(*) FROM documents WHERE sha256 = ?", digest) == 0:
@@ -188,11 +192,12 @@ class Database:
         self._decision_bytes = kept_bytes
         self.last_decision = max([self.last_decision, *(d.id for d in change.decisions)])
 
-    def _drop(self, gone: frozenset[int]) -> None:
-        self._connection.executemany("DELETE FROM plans WHERE id = ?", [(plan,) for plan in gone])
-        self._connection.execute(
-            "DELETE FROM documents WHERE sha256 NOT IN (SELECT scenario_sha256 FROM plans"
-            " UNION SELECT profile_sha256 FROM plans UNION SELECT plan_sha256 FROM plans)"
+    def _drop(self, change: Change) -> None:
+        self._connection.executemany("DELETE FROM plans WHERE id = ?", [(plan,) for plan in change.gone])
+        # What an attempt that failed has written of this change is of use to this one.
+        unused = self._connection.execute(_UNUSED_DOCUMENTS).fetchall()
+        self._connection.executemany(
+            "DELETE FROM documents WHERE sha256 = ?", [row for row in unused if row[0] not in change.documents]
         )
 
     def _drop_decisions(self, excess_bytes: int) -> int:
@@ -211,14 +216,13 @@ class Database:
         """Give free pages back where they are many; few are soon used again."""
         page_bytes = self._value("PRAGMA page_size")
         while self._value("PRAGMA freelist_count") * page_bytes > self._max_bytes // 8:
-            with self._transaction():
-                self._connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            self._empty_long_journal()
+            # It has a step a page and no column, of which `execute` takes only the first step.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(f"{self._path}-wal").st_size > self._max_bytes // 16:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._empty_long_journal()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -227,6 +231,12 @@ class Database:
             if self._connection.in_transaction:  # some failures roll back by themselves
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _empty_long_journal(self) -> None:
+        """Before each transaction, so that the journal never holds more than that and a little."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(f"{self._path}-wal").st_size > self._max_bytes // 16:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _value(self, statement: str, *values: object) -> Any:
         return self._connection.execute(statement, values).fetchone()[0]
@@ -237,7 +247,8 @@ def damaged(error: sqlite3.Error) -> bool:
     return primary_code(error) in _DAMAGE
 
 
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
+_DAMAGE_WHEN_READ = (*_DAMAGE, sqlite3.SQLITE_ERROR, None)  # no such table; a text that is none
 _IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -253,7 +264,7 @@ def _damage_told() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if damaged(error) or primary_code(error) is None:
+        if primary_code(error) in _DAMAGE_WHEN_READ:
             raise DamagedError(str(error)) from error
         if primary_code(error) in _IN_USE:
             raise StateError(

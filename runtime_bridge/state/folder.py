@@ -87,7 +87,7 @@ class StateFolder:
         aside = self._damaged(number, "")
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.database, aside)
-        # A journal left beside a new database would be played back into it.
+        # It belongs to the damaged file, and may hold what is missing there.
         journal = self.database.with_name(f"{self.database.name}-wal")
         if journal.exists():
             os.replace(journal, self._damaged(number, "-wal"))

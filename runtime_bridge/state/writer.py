@@ -18,6 +18,8 @@ from .records import StateError
 PATIENCE_S = 10.0
 """Longest that a caller waits for a disk that does not answer."""
 _FIRST_RETRY_S = 0.25
+_TRUSTED_ERRORS = 2
+"""Errors in a row, while a file is written that passes its check, before it is taken for damaged."""
 _log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")
 
@@ -60,19 +62,20 @@ class Writer:
         self._longest_retry_s = longest_retry_s
         self._disk = threading.Lock()  # guards the database; taken before `changed` where both are
         self._database: Database | None = None
-        self._loaded = self._distrusted = self._stopping = False
+        self._loaded = self._stopping = False
+        self._damage_seen = 0  # errors in a row that say so
         self._asked = self._tried = 0
         self._attempt_began_s: float | None = None
         self._retry_s, self._retry_at_s = _FIRST_RETRY_S, 0.0
         self._trouble: str | None = None
         self._news: list[str] = []
-        try:
-            self._open()
-        except (sqlite3.Error, OSError, DamagedError) as error:
-            self._trouble = f"the state cannot be read or written: {error}"
+        for wait_s in (0.1, 0.4, None):  # for without what is in the file, an older plan or none is begun with
+            self._trouble = self._open_first()
+            if self._trouble is None or wait_s is None:
+                break
+            time.sleep(wait_s)
+        if self._trouble is not None:
             self._news.append(self._trouble)
-        if not self._loaded:
-            self._close_database()
         self._tell()
         self._thread = threading.Thread(target=self._run, name="edgeplan-state", daemon=True)
         self._thread.start()
@@ -138,8 +141,9 @@ class Writer:
                 self._attempt_began_s = time.monotonic()
             with self._disk:
                 trouble = self._attempt()
-                if self._distrusted:
-                    trouble = self._attempt()
+                for _ in range(_TRUSTED_ERRORS):
+                    if self._damage_seen:
+                        trouble = self._attempt()
                 if self._database is None:
                     self._reopen()
             with self._changed:
@@ -157,6 +161,16 @@ class Writer:
                 self._changed.notify_all()
             self._tell()
 
+    def _open_first(self) -> str | None:
+        """Open the file. Returns why it cannot be."""
+        try:
+            self._open()
+            return None
+        except (sqlite3.Error, OSError, DamagedError) as error:
+            trouble = f"the state cannot be read or written: {error}"
+        self._close_database()
+        return trouble
+
     def _attempt(self) -> str | None:
         """Write all there is. Returns why that failed."""
         keep_open = False
@@ -165,9 +179,10 @@ class Writer:
                 self._close_database()
                 self._open()
             self._write_all()
+            self._damage_seen = 0
             return None
         except sqlite3.Error as error:
-            self._distrusted = damaged(error)
+            self._damage_seen = self._damage_seen + 1 if damaged(error) else 0
             keep_open = primary_code(error) == sqlite3.SQLITE_FULL
             trouble = f"the state cannot be written: {error}"
         except (OSError, DamagedError, StateError) as error:
@@ -200,7 +215,8 @@ class Writer:
 
     def _open(self) -> None:
         """Open the file; set it aside where it is damaged, and begin a new one."""
-        if not self._distrusted:
+        reason = "it failed while it was written"
+        for _ in range(2 if self._damage_seen < _TRUSTED_ERRORS else 0):  # a disk that fails for a moment looks damaged
             try:
                 self._take_over()
                 return
@@ -208,11 +224,9 @@ class Writer:
                 if isinstance(error, sqlite3.Error) and not damaged(error):
                     raise
                 reason = str(error)
-        else:
-            reason = "it failed while it was written"
-        self._close_database()
+            self._close_database()
         aside = self._folder.set_aside()
-        self._distrusted = False
+        self._damage_seen = 0
         self._news.append(f"the state file was damaged ({reason}); it is now {aside}, and a new one has begun")
         self._take_over()
 

@@ -81,7 +81,7 @@ def at_most(share: float, trials: int) -> int:
 
 ALPHA = 0.1
 LOOSE = TrialSettings(alpha=ALPHA, settle_us=0.0)
-TRIALS = 300
+TRIALS = 200
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import onnx
 import pytest
-from edgeplan.formulation import ModelError
 from edgeplan.profiles import model_sha256
 from edgeplan.runtime_bridge.faults.files import FileWatch
 
@@ -173,7 +172,17 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     assert settled(watch) == "replaced"
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(b"nothing")
-    with pytest.raises(ModelError):
-        FileWatch({"a": tmp_path / "a.onnx"}, {"a": ""})
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("content", [None, b"", b"nothing"])
+def test_a_file_that_was_no_model_at_the_start_is_known_once_it_is(
+    path: Path, content: bytes | None, verify: bool
+) -> None:
+    digest, good = model_sha256(path), path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    watch = FileWatch({"a": path}, {"a": digest}, verify=verify)
+    assert settled(watch) == ("missing" if content is None else "replaced")
+    path.write_bytes(good)
+    watch.check(1.0)
+    assert settled(watch) == "restored"

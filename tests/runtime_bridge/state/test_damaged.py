@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from edgeplan.runtime_bridge.state import Setup, StateError, StateStore
+from edgeplan.runtime_bridge.state.database import DamagedError, Database
 from edgeplan.runtime_bridge.state.folder import KEPT_DAMAGED
 
 SETUP = Setup("base", '{"scenario": 1}', '{"profile": 1}')
@@ -188,3 +190,41 @@ def test_a_file_that_another_program_has_open(killed: Path) -> None:
         StateStore(killed)
     connection.close()
     assert comes_up(killed, []) == 11
+
+
+def fail_to_open(monkeypatch: pytest.MonkeyPatch, error: Exception, times: int) -> None:
+    left = [error] * times
+    opened = Database.__init__
+
+    def failing(self: Database, path: Path, max_bytes: int) -> None:
+        if left:
+            raise left.pop()
+        opened(self, path, max_bytes)
+
+    monkeypatch.setattr(Database, "__init__", failing)
+
+
+@pytest.mark.parametrize("error", [DamagedError("malformed"), sqlite3.OperationalError("disk I/O error")])
+def test_a_disk_that_fails_for_a_moment(killed: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    fail_to_open(monkeypatch, error, 1)
+    assert comes_up(killed, []) == 11
+    assert not list(killed.glob("*damaged*"))
+
+
+def test_a_disk_that_fails_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_to_open(monkeypatch, sqlite3.OperationalError("disk I/O error"), 6)
+    troubles: list[str] = []
+    with StateStore(tmp_path, on_trouble=troubles.append, longest_retry_s=0.05) as store:
+        assert store.trouble == troubles[0]
+        assert store.last_good("base") is None
+        store.decide({"n": 1})
+        plan = store.begin(SETUP, plan_text(1), "start")
+        store.mark(plan, "good")
+        while store.trouble:
+            time.sleep(0.01)
+    monkeypatch.undo()
+    with StateStore(tmp_path) as store:
+        found = store.last_good("base")
+        assert found is not None
+        assert found.row.id == plan
+        assert store.decisions(1)[0].decision == {"n": 1}
