@@ -159,12 +159,11 @@ def test_many_silent_connections_harm_nobody(toys: Toys, tmp_path: Path, many: i
 
 
 def test_a_server_that_ends_waits_for_no_half_request(toys: Toys, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        with serving(toys, tmp_path) as served:
-            idle, half = (stack.enter_context(served.connect()) for _ in range(2))
-            assert ask(idle, LIVE) == 200
-            half.sendall(INFER + b"Content-Length: 1000\r\n\r\n{")
-            served.process.terminate()
-            status, _, body = read_answer(half)
-            assert (status, "a server that goes on" in json.loads(body)["error"]) == (503, True)
-            assert until_closed(idle) == b""
+    with contextlib.ExitStack() as stack, serving(toys, tmp_path) as served:
+        idle, half = (stack.enter_context(served.connect()) for _ in range(2))
+        assert ask(idle, LIVE) == 200
+        half.sendall(INFER + b"Content-Length: 1000\r\n\r\n{")
+        served.process.terminate()
+        status, _, body = read_answer(half)
+        assert (status, "a server that goes on" in json.loads(body)["error"]) == (503, True)
+        assert until_closed(idle) == b""
