@@ -10,7 +10,7 @@ from starlette.types import Receive, Send
 from .refusal import Refusal
 
 SUBJECT = "body"
-_BUFFERED_BYTES = 64 * 2**10
+BUFFERED_BYTES = 128 * 2**10
 """What a connection takes at once, whether the client reads or not."""
 
 
@@ -111,7 +111,7 @@ class Held:
         Refusal
             Too much is held already; nothing has been sent.
         """
-        long = len(content) > _BUFFERED_BYTES
+        long = len(content) > BUFFERED_BYTES
         if long:
             self.take(len(content))
         headers.append((b"content-length", b"%d" % len(content)))

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from .bodies import BUFFERED_BYTES
 from .places import Connections
 from .refusal import said
 
@@ -62,6 +63,7 @@ class Connection(HttpToolsProtocol):
         """Take a place, or be refused."""
         room = self._all.make_room()
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=BUFFERED_BYTES)
         self._all.open.add(self)
         self._wait(self._limits.header_s)
         if not room:
@@ -127,7 +129,12 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if cycle.response_complete:
             return
-        cycle.body += body
+        if not cycle.body:
+            cycle.body = cast(bytearray, body)  # which uvicorn hands on as it is: no copy
+        elif isinstance(cycle.body, bytearray):
+            cycle.body += body
+        else:
+            cycle.body = bytearray(cycle.body) + body
         if len(cycle.body) > _UNREAD_BYTES:
             self.flow.pause_reading()
         cycle.message_event.set()
