@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -130,9 +131,13 @@ class Controller:
 
     def cancel(self, asked: threading.Event | None = None) -> bool:
         """End the solve under way, with `asked` only that of its question. Returns whether there was one."""
-        if asked is not None and self._asked is not asked:
-            return False
-        return self._planner is not None and self._planner.cancel()
+        if asked is None:
+            return self._planner is not None and self._planner.cancel()
+        while self._asked is asked and self._planner is not None:
+            if self._planner.cancel():
+                return True
+            time.sleep(0.01)  # it is about to be asked, or has just answered
+        return False
 
     def check(self, seen: Observation) -> Decision | None:
         """Test one observation and act on it. Returns the decision, where one was taken."""
