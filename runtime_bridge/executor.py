@@ -219,6 +219,16 @@ class Executor:
         with self._lock:
             return Counter(request.record.model for request in self._requests.values())
 
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """By model, requests accepted and not finished, and how many of them wait: have no segment that runs."""
+        with self._lock:
+            running = {number for number, _ in self._running}
+            loads: dict[str, tuple[int, int]] = {}
+            for number, request in self._requests.items():
+                taken, waiting = loads.get(request.record.model, (0, 0))
+                loads[request.record.model] = taken + 1, waiting + (number not in running)
+            return loads
+
     def give_up(self) -> list[RequestRecord]:
         """Give up on segments that hang: fail their requests, free their cores, put other workers in place of theirs.
 

@@ -105,6 +105,7 @@ class LiveRuntime:
         self.planned_for = problem
         evaluation = fitting_evaluation(problem, plan, problem, self._cores)
         self.version = self.history.add(plan, evaluation)
+        self.switches = 0  # how often the plan was exchanged: versions also count those that could not be opened
         opened = self._swapper.open(Target(self.version, plan, evaluation, problem, problem), evaluation.models)
         self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
         self._lineup.exchange((), opened)
@@ -140,6 +141,10 @@ class LiveRuntime:
     def in_flight(self) -> int:
         """Requests accepted and not finished."""
         return self._executor.in_flight
+
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """By model, requests accepted and not finished, and how many of them wait: have no segment that runs."""
+        return self._executor.loads()
 
     def waiting(self) -> Counter[str]:
         """Requests accepted and not finished, by model."""
@@ -319,6 +324,7 @@ class LiveRuntime:
             self._swapper.swap(target, self.planned_for, files, fresh)
             self.history.confirm(target.version)
             self.version, self.problem, self.planned_for = target.version, scenario, problem
+            self.switches += 1
             return (now_us() - began) / 1e6
 
     def _finished(self, record: RequestRecord) -> None:

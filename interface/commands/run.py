@@ -13,7 +13,7 @@ from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord, mean_absolute_percentage_error
 from ..signals import stop_on_signals
 from ..summaries import comparison_table, decisions_table, prediction_lines
-from .options import ProfileOption, ScenarioArgument, SeedOption, output_option
+from .options import ProfileOption, ScenarioArgument, SeedOption, output_option, writable
 
 
 def run(
@@ -27,6 +27,10 @@ def run(
         Path | None,
         output_option("Where to write the run record, for `edgeplan report`."),
     ] = None,
+    trace_path: Annotated[
+        Path | None,
+        typer.Option("--trace", callback=writable, help="Where to write what each core ran, for ui.perfetto.dev."),
+    ] = None,
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -34,6 +38,7 @@ def run(
     from ..facade import load
     from ..facade import run as serve
     from ..recording import record_of_run
+    from ..trace import chunks, trace_of_run
 
     output = current_output(context)
     case = load(scenario, profile)
@@ -43,6 +48,8 @@ def run(
     record = record_of_run(report, case.problem, case.scenario.name, seed)
     if output_path is not None:
         record.save(output_path)
+    if trace_path is not None:
+        trace_path.write_text("".join(chunks(trace_of_run(report))), encoding="utf-8")
     setup = record.setups[0]
     output.result(
         {
@@ -50,12 +57,14 @@ def run(
             "drained": report.drained,
             **record_data(record),
             "output": output_path,
+            "trace": trace_path,
         },
         comparison_table(record),
         *([decisions_table(setup)] if setup.decisions else []),
         *prediction_lines(record),
         *record.notes,
         *([f"Run record written to {output_path}"] if output_path else []),
+        *([f"Trace written to {trace_path}; open it at https://ui.perfetto.dev"] if trace_path else []),
     )
     if not report.drained:
         raise typer.Exit(ExitCode.CHECK_FAILED)

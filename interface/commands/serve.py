@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...formulation import Plan, UnsupportedError
 from ..exits import ExitCode
+from ..logs import LogFormat, LogLevel, event, logging_to_stderr
 from ..output import current_output
 from ..signals import stop_on_signals
 from .options import ProfileOption, ScenarioArgument, SeedOption
+
+if TYPE_CHECKING:
+    from ..case import Case
+    from ..serving.app import AppSettings
+    from ..serving.engine import EngineSettings
 
 TOKEN_VARIABLE = "EDGEPLAN_TOKEN"
 
@@ -37,6 +46,12 @@ def serve(
         int, typer.Option("--max-connections", min=1, help="Open at once; beyond, the idlest is closed.")
     ] = 1024,
     time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.1, help="For a plan that is made first.")] = 10.0,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Lines on stderr: text for people, json for programs.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="From which level on lines are written.")] = (
+        LogLevel.INFO
+    ),
     state: Annotated[
         Path | None, typer.Option("--state", help="Folder to keep plans and decisions in, and to start from again.")
     ] = None,
@@ -49,6 +64,7 @@ def serve(
     try:
         from ..serving.app import AppSettings, create_app
         from ..serving.places import ConnectionLimits
+        from ..serving.refusal_log import RefusalLog
         from ..serving.server import Server
     except ModuleNotFoundError as error:
         raise UnsupportedError(
@@ -65,6 +81,8 @@ def serve(
     from ..serving.startup import started
 
     output = current_output(context)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    context.with_resource(logging_to_stderr(log_format, log_level, [token]))
     case = load(scenario, profile).here()
 
     def first_plan() -> Plan:
@@ -80,16 +98,49 @@ def serve(
         return solution.plan
 
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
-    limits = AppSettings(os.environ.get(TOKEN_VARIABLE) or None, round(max_request_mib * 2**20))
+    limits = AppSettings(token, round(max_request_mib * 2**20))
     clients = ConnectionLimits(max_connections=max_connections, max_body_bytes=limits.max_request_bytes)
+    _log_start(case, settings, limits, state)
     with ExitStack() as stack:
-        store = None if state is None else stack.enter_context(StateStore(state, on_trouble=output.note))
+        trouble = partial(event, logging.WARNING, "state")
+        store = None if state is None else stack.enter_context(StateStore(state, on_trouble=trouble))
         key = base_key(scenario, profile, plan_path)
         engine = stack.enter_context(started(case, first_plan, settings, store, key))
 
         def tell(bound: int) -> None:
-            output.note(f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work.")
+            message = f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work."
+            solver = engine.runtime.plan.solver
+            plan = {"method": solver.method, "status": solver.status, "policy": solver.policy}
+            event(logging.INFO, "listening", message, host=host, port=bound, models=list(engine.models), plan=plan)
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
-            Server(create_app(engine, limits), engine, host, port, clients, on_listening=tell).run()
+            Server(RefusalLog(create_app(engine, limits)), engine, host, port, clients, on_listening=tell).run()
+        event(logging.INFO, "stopping", f"Stopping, {engine.runtime.in_flight} requests in flight.")
+        drained = engine.close()
+        message = "Stopped; every request was answered." if drained else "Stopped; requests were left unanswered."
+        event(logging.INFO if drained else logging.ERROR, "stopped", message, drained=drained)
+
+
+def _log_start(case: Case, settings: EngineSettings, limits: AppSettings, state: Path | None) -> None:
+    """Log what is about to be served, within which limits, by which versions."""
+    versions = {name: version(name) for name in ("edgeplan", "onnxruntime")}
+    models = [model.name for model in case.problem.models]
+    event(
+        logging.INFO,
+        "start",
+        f"Starting {case.scenario.name!r} ({', '.join(models)}), edgeplan {versions['edgeplan']}.",
+        scenario=case.scenario.name,
+        models=models,
+        versions=versions,
+        limits={
+            "max_in_flight": settings.max_in_flight,
+            "max_request_bytes": limits.max_request_bytes,
+            "memory_bytes": dict(case.problem.memory_limit),
+            "deadline_us": {s.model: s.deadline_us for s in case.problem.streams if s.deadline_us is not None},
+        },
+        admission=settings.admission,
+        adapt=settings.adapt,
+        needs_token=limits.token is not None,
+        state=None if state is None else str(state),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,10 +17,12 @@ from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
 from ...runtime_bridge.supervisor import Fault, Supervisor
+from .. import logs
 from ..case import Case
 from .inference import ServedModel, TensorForm
 from .jobs import Jobs
 from .keeper import Keeper
+from .metrics import LiveMetrics
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
@@ -116,6 +119,8 @@ class Engine:
         )
         self.supervisor = Supervisor(self.runtime, self.controller, on_fault=self._faulty)
         self.jobs = Jobs()
+        self.statistics.compare_with(self.runtime.history)
+        self.statistics.registry.register(LiveMetrics(self))
         self.controller.start(watch=self.settings.adapt)
         self.supervisor.start()
         self._serving = True
@@ -142,7 +147,15 @@ class Engine:
         """Ask a model; see `LiveRuntime.submit`."""
         return self.runtime.submit(model, feeds, deadline_us=deadline_us, label=label)
 
-    def change(self, case: Case, reason: str, *, time_limit_s: float, best_effort: bool) -> Decision:
+    def change(
+        self,
+        case: Case,
+        reason: str,
+        *,
+        time_limit_s: float,
+        best_effort: bool,
+        cancelled: threading.Event | None = None,
+    ) -> Decision:
         """Serve another case from now on; see `Controller.change`."""
         decision = self.controller.change(
             case.problem,
@@ -151,6 +164,7 @@ class Engine:
             time_limit_s=time_limit_s,
             best_effort=best_effort,
             setup=case,
+            cancelled=cancelled,
         )
         if decision.action == "switched":
             self.case = case
@@ -186,10 +200,14 @@ class Engine:
 
     def _decided(self, decision: Decision) -> None:
         self.decisions.append(decision)
+        self.statistics.decided(decision)
+        logs.decided(decision)
         if self.keeper is not None:
             self.keeper.decided(decision)
 
     def _faulty(self, fault: Fault, ended: bool) -> None:
+        self.statistics.faulty(fault, ended)
+        logs.faulty(fault, ended)
         if self.keeper is not None:
             self.keeper.happened("recovery" if ended else "fault", fault.data)
 

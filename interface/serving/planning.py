@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, StreamingResponse
 
 from ...formulation import Plan
+from ..trace import chunks
 from .comparison import predicted_and_observed
 from .engine import Engine
 from .keeper import decision_data
-from .live_view import live_view
+from .live_view import live_view, recent_trace
 from .refusal import Refusal
 
 
@@ -28,9 +29,15 @@ def planning_routes(engine: Engine) -> APIRouter:
         return HTMLResponse(page)
 
     @routes.get("/live")
-    async def live() -> dict[str, Any]:
+    def live() -> dict[str, Any]:
         """What the page shows: the last seconds by model and core, memory, decisions."""
         return live_view(engine)
+
+    @routes.get("/trace")
+    def trace(seconds: Annotated[float, Query(gt=0, le=3600)] = 5.0) -> StreamingResponse:
+        """What each core ran for the requests that ended lately, for https://ui.perfetto.dev or chrome://tracing."""
+        headers = {"Content-Disposition": 'attachment; filename="edgeplan-trace.json"'}
+        return StreamingResponse(chunks(recent_trace(engine, seconds)), media_type="application/json", headers=headers)
 
     @routes.get("/plan")
     async def plan() -> dict[str, Any]:

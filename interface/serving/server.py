@@ -13,7 +13,7 @@ from socket import socket
 from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from .connections import Connection
 from .engine import DRAIN_TIMEOUT_S, Engine
@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
 
     Parameters
     ----------
-    app : FastAPI
+    app : ASGIApp
     engine : Engine
         While it is not ready, the watchdog is not fed.
     host : str
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         engine: Engine,
         host: str,
         port: int,
@@ -64,6 +64,7 @@ class Server(uvicorn.Server):
             http=cast(Any, partial(Connection, self.connections)),
             ws="none",
             log_level="warning",
+            log_config=None,  # what it logs goes where everything goes
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -1,0 +1,55 @@
+"""The unit and the image start what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from edgeplan.interface.cli import app
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+UNIT = (DEPLOY / "edgeplan.service").read_text(encoding="utf-8")
+IMAGE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+
+
+def refuse_unknown(words: list[str]) -> None:
+    """Check that a command line is one of ``edgeplan serve``, with options that it has."""
+    assert [Path(words[0]).name, words[1]] == ["edgeplan", "serve"]
+    command = typer.main.get_command(app).commands["serve"]  # pyright: ignore[reportAttributeAccessIssue]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_what_is_started_exists() -> None:
+    unit = re.search(r"^ExecStart=(.*)$", UNIT, re.MULTILINE)
+    image = re.search(r"^ENTRYPOINT (.*)$", IMAGE, re.MULTILINE)
+    assert unit
+    assert image
+    refuse_unknown(shlex.split(unit[1]))
+    refuse_unknown(json.loads(image[1]))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "edgeplan.service"
+    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT))  # it looks whether the program is there
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_image_is_built_from_what_it_needs() -> None:
+    """Whatever the build reads is let through to it."""
+    let_through = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    root = DEPLOY.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {folder.split("/")[0] for folder in project["tool"]["setuptools"]["package-dir"].values()}
+    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"], *folders}
+    assert needed == {name[1:] for name in let_through if name.startswith("!")}
+    assert all((root / name).exists() for name in needed)
