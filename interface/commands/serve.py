@@ -104,7 +104,8 @@ def serve(
     with ExitStack() as stack:
         trouble = partial(event, logging.WARNING, "state")
         store = None if state is None else stack.enter_context(StateStore(state, on_trouble=trouble))
-        key = base_key(scenario, profile, plan_path)
+        named = None if case.scenario.profile is None else case.folder / case.scenario.profile
+        key = base_key(scenario, profile or named, plan_path)
         engine = stack.enter_context(started(case, first_plan, settings, store, key))
 
         def tell(bound: int) -> None:
