@@ -1,9 +1,11 @@
 """What serving adds to a bare `session.run`: per request in process, per extra segment, and over HTTP.
 
 A small chain of convolutions, whose own time is short, is asked again and again by one caller: through the live runtime
-whole and in pieces, and over HTTP on loopback with binary tensors and one kept connection. All ways take turns.
-In-process figures are over requests, of the response minus the time inside the sessions (what a bare `session.run`
-takes); HTTP's are of the client's time minus the response in process.
+whole and in pieces, and over HTTP on loopback with binary tensors and one kept connection, by a client in a process of
+its own and by one in the server's. All ways take turns. In-process figures are over requests, of the response minus the
+time inside the sessions (what a bare `session.run` takes); HTTP's are of the client's time minus that from the
+submission of the same request in process to its result. Below what HTTP adds stands what the same client waits for the
+same bytes from a server that answers at once, without reading what they say: sockets, wake-ups, the client's own part.
 
     python benchmarks/serving_overhead.py --output docs/results/serving_overhead.md
 """
@@ -11,6 +13,7 @@ takes); HTTP's are of the client's time minus the response in process.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
@@ -18,14 +21,19 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import onnx
+import uvloop
 from edgeplan.formulation import (
     Configuration,
     CostTable,
@@ -80,6 +88,21 @@ def plan_of(model: Model, pieces: int) -> Plan:
     return Plan(models=(part,), solver=SolverStamp(method="hand", status="feasible"))
 
 
+class TimedEngine(Engine):
+    """Notes how long each request takes from its submission to its result."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.took_us: list[float] = []
+        super().__init__(*arguments, **named)
+
+    def submit(self, *arguments: Any, **named: Any) -> Future[dict[str, np.ndarray]]:
+        """See `Engine.submit`."""
+        began = time.perf_counter()
+        future = super().submit(*arguments, **named)
+        future.add_done_callback(lambda _: self.took_us.append((time.perf_counter() - began) * 1e6))
+        return future
+
+
 class Asked:
     """An engine, and the record of the request that ended last."""
 
@@ -87,7 +110,7 @@ class Asked:
         self.feeds = feeds
         self.last: RequestRecord | None = None
         settings = EngineSettings(admission=True, adapt=False)
-        self.engine = Engine(
+        self.engine = TimedEngine(
             problem, plan_of(problem.models[0], pieces), {"chain": path}, settings, on_record=self._ended
         )
         self.inside_us: list[float] = []
@@ -108,15 +131,12 @@ class Asked:
             self.added_us.append(took_us - ran_us)
 
 
-class Http:
-    """The same over HTTP, binary tensors in and out, one connection."""
+class Client:
+    """Asks over one kept connection, binary tensors in and out; pickled, it asks from another process."""
 
-    def __init__(self, asked: Asked, port: int) -> None:
-        self.asked = asked
-        self.connection = http.client.HTTPConnection("127.0.0.1", port)
-        self.connection.connect()
-        self.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        (name, array), *_ = asked.feeds.items()
+    def __init__(self, port: int, feeds: dict[str, np.ndarray]) -> None:
+        self.port = port
+        (name, array), *_ = feeds.items()
         tensor = {
             "name": name,
             "datatype": "FP32",
@@ -126,21 +146,98 @@ class Http:
         head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
         self.body = head + array.tobytes()
         self.headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+        self._connection: http.client.HTTPConnection | None = None
+
+    def ask(self, count: int) -> list[float]:
+        """Ask that many times, one after another; microseconds of each."""
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port)
+            self._connection.connect()
+            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        took_us = []
+        for _ in range(count):
+            began = time.perf_counter()
+            self._connection.request("POST", "/v2/models/chain/infer", self.body, self.headers)
+            response = self._connection.getresponse()
+            response.read()
+            took_us.append((time.perf_counter() - began) * 1e6)
+            if response.status != 200:
+                raise SystemExit(f"HTTP {response.status}")
+        return took_us
+
+
+def client_process(client: Client, pipe: Connection) -> None:
+    """Ask as often as the pipe says, until it says None."""
+    while (count := pipe.recv()) is not None:
+        pipe.send(client.ask(count))
+
+
+@contextmanager
+def elsewhere(client: Client) -> Iterator[Callable[[int], list[float]]]:
+    """The client's `ask`, in a process of its own."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=client_process, args=(client, there), daemon=True)
+    process.start()
+
+    def ask(count: int) -> list[float]:
+        here.send(count)
+        return here.recv()
+
+    try:
+        yield ask
+    finally:
+        here.send(None)
+        process.join()
+
+
+class Http:
+    """What HTTP adds to the responses of an engine."""
+
+    def __init__(self, asked: Asked, ask: Callable[[int], list[float]]) -> None:
+        self.asked = asked
+        self._ask = ask
         self.added_us: list[float] = []
 
     def ask(self, count: int) -> None:
         """Ask that many times, one after another."""
-        for _ in range(count):
-            began = time.perf_counter()
-            self.connection.request("POST", "/v2/models/chain/infer", self.body, self.headers)
-            response = self.connection.getresponse()
-            response.read()
-            took_us = (time.perf_counter() - began) * 1e6
-            if response.status != 200:
-                raise SystemExit(f"HTTP {response.status}")
-            record = self.asked.last
-            assert record is not None
-            self.added_us.append(took_us - (record.finish_us - record.arrival_us))
+        inside_us = self.asked.engine.took_us
+        inside_us.clear()
+        took_us = self._ask(count)
+        self.added_us += [took - inside for took, inside in zip(took_us, inside_us, strict=True)]
+
+
+class Echo(asyncio.Protocol):
+    """Answers each body with as many bytes, once it has come."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.came = bytearray()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.came += data
+        end = self.came.find(b"\r\n\r\n")
+        if 0 <= end <= len(self.came) - 4 - self.n_bytes:
+            self.came.clear()
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.n_bytes
+            self.transport.write(head + bytes(self.n_bytes))
+
+
+@contextmanager
+def echoing(n_bytes: int) -> Iterator[int]:
+    """A server on a free port of loopback that only sends as many bytes back."""
+    loop = uvloop.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(lambda: Echo(n_bytes), "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 @contextmanager
@@ -173,13 +270,22 @@ def main() -> None:
     feeds = {"image": np.random.default_rng(1).normal(size=(1, CHANNELS, SIDE, SIDE)).astype(np.float32)}
     ways = {n: Asked(problem, n, path, feeds) for n in arguments.pieces}
     first = ways[arguments.pieces[0]]
-    with served(first.engine) as port:
-        over_http = Http(first, port)
+    echo_us: list[float] = []
+    with ExitStack() as stack:
+        client = Client(stack.enter_context(served(first.engine)), feeds)
+        echoed = Client(stack.enter_context(echoing(len(client.body))), feeds)
+        over_http = {
+            "HTTP, on top of that": Http(first, stack.enter_context(elsewhere(client))),
+            "HTTP, client in the same process": Http(first, client.ask),
+        }
+        ask_echo = stack.enter_context(elsewhere(echoed))
         for number in range(arguments.rounds + 1):
-            for way in (*ways.values(), over_http):
+            for way in (*ways.values(), *over_http.values()):
                 way.ask(arguments.requests)
                 if number == 0:  # warm-up
                     way.added_us.clear()
+            took_us = ask_echo(arguments.requests)
+            echo_us += took_us if number else []
     for way in ways.values():
         way.engine.close()
 
@@ -192,13 +298,15 @@ def main() -> None:
         else f"| in process, whole | {whole:.0f} | {np.quantile(way.added_us, 0.99):.0f} | |"
         for n, way in ways.items()
     ]
-    http_us = np.quantile(over_http.added_us, [0.5, 0.99])
-    rows.append(f"| HTTP, on top of that | {http_us[0]:.0f} | {http_us[1]:.0f} | |")
+    added_us = {name: way.added_us for name, way in over_http.items()}
+    for name, values in {**added_us, "of which sockets and client": echo_us}.items():
+        median_us, tail_us = np.quantile(values, [0.5, 0.99])
+        rows.append(f"| {name} | {median_us:.0f} | {tail_us:.0f} | |")
     fingerprint = machine_fingerprint()
     lines = [
         "# What serving adds",
         "",
-        *(__doc__ or "").strip().splitlines()[2:6],
+        *(__doc__ or "").strip().splitlines()[2:8],
         "",
         "- command: `python benchmarks/serving_overhead.py`",
         f"- machine: {fingerprint.cpu}, {os.cpu_count()} cores; {fingerprint.versions_text}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -103,6 +104,7 @@ class Controller:
         self._planner: Planner | None = None
         self._probation = Probation(runtime)
         self._deciding = threading.Lock()
+        self._asked: threading.Event | None = None  # of the question that is being solved
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-controller", daemon=True)
 
@@ -127,9 +129,15 @@ class Controller:
         if self._thread.is_alive():
             self._thread.join()
 
-    def cancel(self) -> bool:
-        """End the solve under way. Returns whether there was one."""
-        return self._planner is not None and self._planner.cancel()
+    def cancel(self, asked: threading.Event | None = None) -> bool:
+        """End the solve under way, with `asked` only that of its question. Returns whether there was one."""
+        if asked is None:
+            return self._planner is not None and self._planner.cancel()
+        while self._asked is asked and self._planner is not None:
+            if self._planner.cancel():
+                return True
+            time.sleep(0.01)  # it is about to be asked, or has just answered
+        return False
 
     def check(self, seen: Observation) -> Decision | None:
         """Test one observation and act on it. Returns the decision, where one was taken."""
@@ -141,11 +149,21 @@ class Controller:
             self.assumed = self._updated(drifts, seen)
             return self._decided("drift", at_us, self._resolved("drift", self._time_limit_s), drifts)
 
-    def resolve(self, reason: str = "", *, time_limit_s: float | None = None) -> Decision:
-        """Re-solve now, for the world as it is assumed; the plan is exchanged where that is worth it."""
+    def resolve(
+        self, reason: str = "", *, time_limit_s: float | None = None, cancelled: threading.Event | None = None
+    ) -> Decision:
+        """Re-solve now, for the world as it is assumed; the plan is exchanged where that is worth it.
+
+        Parameters
+        ----------
+        reason : str
+        time_limit_s : float, optional
+        cancelled : Event, optional
+            Set before `cancel` is called with it: the question is dropped, whether it is being solved or waits.
+        """
         with self._deciding:
             at_us = now_us()
-            outcome = self._resolved("request", time_limit_s or self._time_limit_s)
+            outcome = self._resolved("request", time_limit_s or self._time_limit_s, cancelled=cancelled)
             words = f"{reason}: {outcome.reason}" if reason else outcome.reason
             return self._decided("request", at_us, replace(outcome, reason=words))
 
@@ -165,6 +183,7 @@ class Controller:
         time_limit_s: float | None = None,
         best_effort: bool = False,
         setup: Any = None,
+        cancelled: threading.Event | None = None,
     ) -> Decision:
         """Serve another scenario: plan it and exchange the plan. Where that fails, all stays as it is.
 
@@ -178,6 +197,8 @@ class Controller:
             Whether a plan will do that does not keep all the scenario's limits.
         setup : object
             For the plan log.
+        cancelled : Event, optional
+            See `resolve`.
         """
         with self._deciding:
             at_us, before = now_us(), (self.problem, self._files, self.assumed)
@@ -186,7 +207,9 @@ class Controller:
             # What was observed stays assumed where nobody said anything else.
             kept = {m: self.assumed.rate_hz.get(m, rate) if old.get(m) == rate else rate for m, rate in rates.items()}
             self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
-            outcome = self._resolved("change", time_limit_s or self._time_limit_s, best_effort, setup, reason)
+            outcome = self._resolved(
+                "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled
+            )
             if outcome.action != "switched":
                 self._adopt(*before)
             return self._decided("change", at_us, outcome)
@@ -241,13 +264,22 @@ class Controller:
         return self._decided(origin, at_us, outcome)
 
     def _resolved(
-        self, origin: Origin, time_limit_s: float, best_effort: bool = True, setup: Any = None, why: str = ""
+        self,
+        origin: Origin,
+        time_limit_s: float,
+        best_effort: bool = True,
+        setup: Any = None,
+        why: str = "",
+        cancelled: threading.Event | None = None,
     ) -> _Outcome:
         began_us = now_us()
         solve = self._solver()
         same_models = {m.name: m.sha256 for m in self.problem.models} == {
             m.name: m.sha256 for m in self.runtime.problem.models
         }
+        self._asked = cancelled
+        if cancelled is not None and cancelled.is_set():
+            return _Outcome("cancelled", "cancelled before it was solved")
         try:
             outcome = solve(self.runtime.plan if same_models else None, self.assumed, time_limit_s, self._seed)
         except PlannerCancelled as error:
@@ -255,6 +287,7 @@ class Controller:
         except EdgePlanError as error:
             return _Outcome("failed", str(error), (now_us() - began_us) / 1e6)
         finally:
+            self._asked = None
             self._know_planner()
         solve_s = (now_us() - began_us) / 1e6
         better, reason = outcome.worth_switching(self._min_gain)

@@ -48,8 +48,11 @@ class Drift:
     observed: float
 
     def __str__(self) -> str:
+        if self.kind == "backend":
+            return f"backend {self.subject} is {'gone' if self.observed else 'tried again'}"
+        subject = self.subject if self.kind == "core" else f"{self.kind} of {self.subject}"
         unit = {"rate": " Hz", "memory": " MiB"}.get(self.kind, "")
-        return f"{self.kind} of {self.subject}: {self.observed:.3g}{unit} observed, {self.assumed:.3g}{unit} assumed"
+        return f"{subject}: {self.observed:.3g}{unit} observed, {self.assumed:.3g}{unit} assumed"
 
 
 @dataclass(frozen=True)

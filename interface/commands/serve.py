@@ -42,6 +42,9 @@ def serve(
     ] = True,
     max_in_flight: Annotated[int, typer.Option("--max-in-flight", min=1, help="Requests taken and not ended.")] = 256,
     max_request_mib: Annotated[float, typer.Option("--max-request-mib", min=0.001, help="Longest body.")] = 64.0,
+    max_connections: Annotated[
+        int, typer.Option("--max-connections", min=1, help="Open at once; beyond, the idlest is closed.")
+    ] = 1024,
     time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.1, help="For a plan that is made first.")] = 10.0,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Lines on stderr: text for people, json for programs.")
@@ -60,6 +63,7 @@ def serve(
     """
     try:
         from ..serving.app import AppSettings, create_app
+        from ..serving.places import ConnectionLimits
         from ..serving.refusal_log import RefusalLog
         from ..serving.server import Server
     except ModuleNotFoundError as error:
@@ -95,11 +99,13 @@ def serve(
 
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
     limits = AppSettings(token, round(max_request_mib * 2**20))
+    clients = ConnectionLimits(max_connections=max_connections, max_body_bytes=limits.max_request_bytes)
     _log_start(case, settings, limits, state)
     with ExitStack() as stack:
         trouble = partial(event, logging.WARNING, "state")
         store = None if state is None else stack.enter_context(StateStore(state, on_trouble=trouble))
-        key = base_key(scenario, profile, plan_path)
+        named = None if case.scenario.profile is None else case.folder / case.scenario.profile
+        key = base_key(scenario, profile or named, plan_path)
         engine = stack.enter_context(started(case, first_plan, settings, store, key))
 
         def tell(bound: int) -> None:
@@ -110,7 +116,7 @@ def serve(
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
-            Server(RefusalLog(create_app(engine, limits)), engine, host, port, on_listening=tell).run()
+            Server(RefusalLog(create_app(engine, limits)), engine, host, port, clients, on_listening=tell).run()
         event(logging.INFO, "stopping", f"Stopping, {engine.runtime.in_flight} requests in flight.")
         drained = engine.close()
         message = "Stopped; every request was answered." if drained else "Stopped; requests were left unanswered."

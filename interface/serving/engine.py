@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -146,7 +147,15 @@ class Engine:
         """Ask a model; see `LiveRuntime.submit`."""
         return self.runtime.submit(model, feeds, deadline_us=deadline_us, label=label)
 
-    def change(self, case: Case, reason: str, *, time_limit_s: float, best_effort: bool) -> Decision:
+    def change(
+        self,
+        case: Case,
+        reason: str,
+        *,
+        time_limit_s: float,
+        best_effort: bool,
+        cancelled: threading.Event | None = None,
+    ) -> Decision:
         """Serve another case from now on; see `Controller.change`."""
         decision = self.controller.change(
             case.problem,
@@ -155,6 +164,7 @@ class Engine:
             time_limit_s=time_limit_s,
             best_effort=best_effort,
             setup=case,
+            cancelled=cancelled,
         )
         if decision.action == "switched":
             self.case = case

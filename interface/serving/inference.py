@@ -5,19 +5,23 @@ Source: KServe, Open Inference Protocol (REST, version 2), and Triton's extensio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from . import messages
 from .refusal import Refusal
-from .tensors import datatype, from_bytes, from_json, to_bytes, to_json
+from .tensors import datatype, from_bytes, from_json, shown, to_bytes, to_json
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Name of the header that says where the JSON ends and the bytes of tensors begin."""
+
+MAX_JSON_BYTES = 16 * 2**20
+"""Longest JSON part: reading it holds up everybody, and takes more memory than the text."""
 
 
 @dataclass(frozen=True)
@@ -114,56 +118,65 @@ def parse_request(model: ServedModel, body: bytes, header_length: str | None) ->
     subject = f"request for model {model.name!r}"
     json_bytes, rest = _split(subject, body, header_length)
     try:
-        data = json.loads(json_bytes)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, subject, "JSON", got=str(error)[:120] or "something else") from error
-    data = _object(subject, "a request", data)
-    parameters = _object(subject, "parameters", data.get("parameters", {}))
-    request_id = data.get("id", "")
-    if not isinstance(request_id, str):
-        raise Refusal(400, subject, "a text as id", got=type(request_id).__name__)
+        asked = _DECODER.decode(json_bytes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, subject, "JSON as the protocol says", got=str(error)[:120]) from error
     return InferenceRequest(
-        request_id,
-        _feeds(subject, model, _objects(subject, "inputs", data.get("inputs")), rest),
-        _wanted(subject, model, data, parameters),
-        int(_number(subject, parameters, "priority") or 0),
-        _number(subject, parameters, "timeout"),
+        asked.id,
+        _feeds(subject, model, asked.inputs, rest),
+        _wanted(subject, model, asked),
+        asked.parameters.priority,
+        None if asked.parameters.timeout is None else float(asked.parameters.timeout),
     )
 
 
-def _split(subject: str, body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
-    if header_length is None:
-        return body, memoryview(b"")
-    if not (header_length.isascii() and header_length.isdigit() and int(header_length) <= len(body)):
-        raise Refusal(
-            400, subject, f"{HEADER_LENGTH} to be at most the {len(body)} bytes sent", got=repr(header_length[:20])
-        )
-    length = int(header_length)
-    return body[:length], memoryview(body)[length:]
+_DECODER = msgspec.json.Decoder(messages.InferenceRequest)
+_ENCODER = msgspec.json.Encoder()
 
 
-def _feeds(subject: str, model: ServedModel, inputs: list[dict[str, Any]], rest: memoryview) -> dict[str, np.ndarray]:
+def _split(subject: str, body: bytes, header_length: str | None) -> tuple[memoryview, memoryview]:
+    whole = memoryview(body)
+    length = len(body)
+    if header_length is not None:
+        # No longer than the number can be: Python refuses to read very long ones.
+        digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= len(str(length))
+        if not digits or int(header_length) > length:
+            expected = f"{HEADER_LENGTH} to be at most the {length} bytes sent"
+            raise Refusal(400, subject, expected, got=repr(header_length[:20]))
+        length = int(header_length)
+    if length > MAX_JSON_BYTES:
+        remedy = "Send tensors as bytes after the JSON (the binary tensor data extension)."
+        raise Refusal(413, subject, f"at most {MAX_JSON_BYTES} bytes of JSON", got=f"{length}", remedy=remedy)
+    return whole[:length], whole[length:]
+
+
+def _feeds(
+    subject: str, model: ServedModel, inputs: list[messages.InputTensor], rest: memoryview
+) -> dict[str, np.ndarray]:
     forms = {form.name: form for form in model.inputs}
     feeds: dict[str, np.ndarray] = {}
     position = 0
     for item in inputs:
-        name = item.get("name")
-        form = forms.get(name) if isinstance(name, str) else None
+        form = forms.get(item.name)
         if form is None or form.name in feeds:
-            raise Refusal(400, subject, f"each of the inputs {', '.join(forms)} once", got=repr(name)[:80])
+            raise Refusal(400, subject, f"each of the inputs {', '.join(forms)} once", got=repr(item.name[:80]))
         about = f"{subject}, input {form.name!r}"
-        wanted, shape = datatype(form.dtype), item.get("shape")
-        if item.get("datatype") != wanted:
-            raise Refusal(400, about, f"datatype {wanted}", got=repr(item.get("datatype"))[:40])
-        if not isinstance(shape, list) or not _fits(shape, form.shape):
-            raise Refusal(400, about, f"shape {list(form.shape)}", got=repr(shape)[:80])
-        size = _object(about, "parameters", item.get("parameters", {})).get("binary_data_size")
+        wanted = datatype(form.dtype)
+        if item.datatype != wanted:
+            raise Refusal(400, about, f"datatype {wanted}", got=repr(item.datatype[:40]))
+        if not _fits(item.shape, form.shape):
+            raise Refusal(400, about, f"shape {list(form.shape)}", got=shown(item.shape))
+        size = item.parameters.binary_data_size
         if size is None:
-            feeds[form.name] = from_json(about, wanted, shape, item.get("data"))
+            if item.data is msgspec.UNSET:
+                raise Refusal(400, about, "data, or binary_data_size and bytes after the JSON", got="neither")
+            feeds[form.name] = from_json(about, wanted, item.shape, bytes(item.data))
             continue
-        if type(size) is not int or not 0 <= size <= len(rest) - position:
+        if item.data is not msgspec.UNSET:
+            raise Refusal(400, about, "data or binary_data_size", got="both")
+        if size > len(rest) - position:
             raise Refusal(400, about, f"binary_data_size of at most {len(rest) - position}", got=repr(size)[:40])
-        feeds[form.name] = from_bytes(about, wanted, shape, rest[position : position + size])
+        feeds[form.name] = from_bytes(about, wanted, item.shape, rest[position : position + size])
         position += size
     if len(feeds) < len(forms):
         missing = [name for name in forms if name not in feeds]
@@ -173,68 +186,50 @@ def _feeds(subject: str, model: ServedModel, inputs: list[dict[str, Any]], rest:
     return feeds
 
 
-def _fits(shape: list[Any], form: tuple[int, ...]) -> bool:
+def _fits(shape: list[int], form: tuple[int, ...]) -> bool:
     return len(shape) == len(form) and all(
-        type(size) is int and (size == wanted or (wanted == -1 and size > 0))
-        for size, wanted in zip(shape, form, strict=True)
+        size == wanted or (wanted == -1 and size > 0) for size, wanted in zip(shape, form, strict=True)
     )
 
 
-def _wanted(subject: str, model: ServedModel, data: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
+def _wanted(subject: str, model: ServedModel, asked: messages.InferenceRequest) -> dict[str, bool]:
     known = [form.name for form in model.outputs]
-    as_bytes = parameters.get("binary_data_output", False) is True
-    if "outputs" not in data:
-        return dict.fromkeys(known, as_bytes)
+    as_bytes = asked.parameters.binary_data_output
     wanted: dict[str, bool] = {}
-    for item in _objects(subject, "outputs", data["outputs"]):
-        name = item.get("name")
-        if name not in known:
-            raise Refusal(400, subject, f"outputs among {', '.join(known)}", got=repr(name)[:80])
-        own = _object(subject, "parameters", item.get("parameters", {}))
-        if "classification" in own:
+    for item in asked.outputs:
+        if item.name not in known or item.name in wanted:
+            raise Refusal(400, subject, f"outputs among {', '.join(known)}, each once", got=repr(item.name[:80]))
+        if item.parameters.classification is not None:
             raise Refusal(400, subject, "outputs without the classification extension", got="classification")
-        wanted[name] = own.get("binary_data", as_bytes) is True
+        own = item.parameters.binary_data
+        wanted[item.name] = as_bytes if own is None else own
     return wanted or dict.fromkeys(known, as_bytes)
-
-
-def _object(subject: str, what: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Refusal(400, subject, f"{what}: an object", got=type(value).__name__)
-    return value
-
-
-def _objects(subject: str, what: str, value: object) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        raise Refusal(400, subject, f"{what}: a list", got=type(value).__name__)
-    return [_object(subject, f"each of the {what}", item) for item in value]
-
-
-def _number(subject: str, parameters: dict[str, Any], name: str) -> float | None:
-    value = parameters.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise Refusal(400, subject, f"parameter {name}: a whole number from 0", got=repr(value)[:40])
-    return float(value)
 
 
 def response_of(
     model: ServedModel, request: InferenceRequest, outputs: Mapping[str, np.ndarray]
 ) -> tuple[bytes, int | None]:
-    """The body of a response, and the length of its JSON part where bytes follow it."""
-    described: list[dict[str, Any]] = []
-    parts: list[bytes] = []
+    """The body of a response, and the length of its JSON part where bytes follow it.
+
+    Raises
+    ------
+    Refusal
+        JSON is wanted of numbers that it does not have: infinities, and what is no number.
+    """
+    described: list[messages.OutputTensor] = []
+    parts: list[bytes | memoryview] = []
     for name, as_bytes in request.wanted.items():
         array = np.asarray(outputs[name])
-        entry: dict[str, Any] = {"name": name, "datatype": datatype(array.dtype), "shape": list(array.shape)}
+        entry = messages.OutputTensor(name, datatype(array.dtype), array.shape)
         if as_bytes:
-            parts.append(to_bytes(array))
-            entry["parameters"] = {"binary_data_size": len(parts[-1])}
+            parts.append(part := to_bytes(array))
+            entry.parameters = messages.Size(len(part))
         else:
-            entry["data"] = to_json(array)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                remedy = "Ask for it as bytes (binary_data)."
+                raise Refusal(400, f"output {name!r} as JSON", "finite numbers", got="others", remedy=remedy)
+            entry.data = to_json(array)
         described.append(entry)
-    answer: dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": described}
-    if request.request_id:
-        answer["id"] = request.request_id
-    head = json.dumps(answer, separators=(",", ":")).encode()
+    answer = messages.InferenceResponse(model.name, model.version, described, request.request_id)
+    head = _ENCODER.encode(answer)
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)

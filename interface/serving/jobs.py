@@ -49,7 +49,7 @@ class Job:
     id: int
     kind: str
     work: Callable[[Job], Any] = field(repr=False)
-    on_cancel: Callable[[], object] | None = field(repr=False, default=None)
+    on_cancel: Callable[[threading.Event], object] | None = field(repr=False, default=None)
     status: JobStatus = "queued"
     created_s: float = 0.0
     started_s: float = 0.0
@@ -91,7 +91,9 @@ class Jobs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, kind: str, work: Callable[[Job], Any], on_cancel: Callable[[], object] | None = None) -> Job:
+    def submit(
+        self, kind: str, work: Callable[[Job], Any], on_cancel: Callable[[threading.Event], object] | None = None
+    ) -> Job:
         """Queue a job.
 
         Parameters
@@ -100,7 +102,7 @@ class Jobs:
         work : callable
             Returns the result, plain data. May look at `Job.cancelled`.
         on_cancel : callable, optional
-            Called when the running job is cancelled.
+            Called with its `Job.cancelled` when the running job is cancelled.
 
         Raises
         ------
@@ -147,7 +149,7 @@ class Jobs:
             running = job.status == "running"
             job.cancelled.set()
         if running and job.on_cancel is not None:
-            job.on_cancel()
+            job.on_cancel(job.cancelled)
         return job
 
     def close(self) -> None:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from socket import socket
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from .engine import Engine
+from .connections import Connection
+from .engine import DRAIN_TIMEOUT_S, Engine
 from .notify import notify, watchdog_interval_s
+from .places import ConnectionLimits, Connections
 
-KEEP_ALIVE_S = 15
-BACKLOG = 512
+BACKLOG = 2048
 NICENESS = -10
 """Of the thread that answers, where the system lets it: it needs little, but while every core runs a model it would
 wait its turn at each of the several steps that a request takes, and refusals with it."""
+_SWEEP_S = 0.5
+_OTHER_FILES = 256
+"""Open files that connections leave to models, state and planning."""
 
 
 class Server(uvicorn.Server):
@@ -33,8 +42,8 @@ class Server(uvicorn.Server):
     host : str
     port : int
         0 takes a free one.
-    max_connections : int
-        Requests and connections beyond are answered with 503.
+    limits : ConnectionLimits, optional
+        No more connections are taken than this process may have files.
     on_listening : callable, optional
         Called with the port once connections are taken.
     """
@@ -45,21 +54,31 @@ class Server(uvicorn.Server):
         engine: Engine,
         host: str,
         port: int,
-        max_connections: int = 1024,
+        limits: ConnectionLimits | None = None,
         on_listening: Callable[[int], None] | None = None,
     ) -> None:
+        wanted = limits or ConnectionLimits()
+        files = raise_file_limit()
+        places = min(wanted.max_connections, max(files - _OTHER_FILES, files // 2))
+        self.connections = Connections(replace(wanted, max_connections=places))
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
+            # uvicorn asks for a class, and calls it with its own arguments.
+            http=cast(Any, partial(Connection, self.connections)),
+            ws="none",
             log_level="warning",
             log_config=None,  # what it logs goes where everything goes
             access_log=False,
-            limit_concurrency=max_connections,
+            proxy_headers=False,
+            server_header=False,
             backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_keep_alive=round(wanted.idle_s) + 1,  # ours comes first
+            timeout_graceful_shutdown=round(DRAIN_TIMEOUT_S),
         )
         super().__init__(config)
+        self._sweeper: asyncio.Task[None] | None = None
         self._engine = engine
         self._on_listening = on_listening
         self._interval_s = watchdog_interval_s()
@@ -69,6 +88,7 @@ class Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
+            self._sweeper = asyncio.create_task(self._sweep())
             with suppress(PermissionError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
             notify("READY=1")
@@ -90,3 +110,20 @@ class Server(uvicorn.Server):
         """Say so, then stop."""
         notify("STOPPING=1")
         await super().shutdown(sockets)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    async def _sweep(self) -> None:
+        """Close connections whose time is over."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.connections.close_late(time.monotonic())
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it may. Returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # systems differ in what they call unlimited
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return hard
+    return soft

@@ -81,7 +81,7 @@ def steering_routes(engine: Engine) -> APIRouter:
         limit_s = (asked or Resolve()).time_limit_s
 
         def work(job: Job) -> dict[str, Any]:
-            return _told(engine.controller.resolve("asked for", time_limit_s=limit_s))
+            return _told(engine.controller.resolve("asked for", time_limit_s=limit_s, cancelled=job.cancelled))
 
         return taken(jobs.submit("resolve", work, engine.controller.cancel), response)
 
@@ -156,7 +156,13 @@ def steering_routes(engine: Engine) -> APIRouter:
 def _change(engine: Engine, asked: ScenarioChange, job: Job) -> dict[str, Any]:
     assert engine.case is not None, "refused before"
     case = changed_case(engine.case, asked, job.cancelled)
-    decision = engine.change(case, asked.words, time_limit_s=asked.time_limit_s, best_effort=asked.best_effort)
+    decision = engine.change(
+        case,
+        asked.words,
+        time_limit_s=asked.time_limit_s,
+        best_effort=asked.best_effort,
+        cancelled=job.cancelled,
+    )
     return _told(decision)
 
 

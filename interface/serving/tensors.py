@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from .refusal import Refusal
@@ -39,6 +42,12 @@ def datatype(dtype: np.dtype[Any]) -> str:
     return "BYTES" if dtype.kind in "OSU" else _NAMES[dtype]
 
 
+def shown(shape: object) -> str:
+    """A shape as it came, or the beginning of a long one."""
+    sizes = shape[: _MOST_DIMENSIONS + 1] if isinstance(shape, list) else shape
+    return repr(sizes)[:80]
+
+
 def n_elements(subject: str, shape: object) -> int:
     """Number of elements of a shape as it came, checked before anything is made of that size.
 
@@ -53,12 +62,12 @@ def n_elements(subject: str, shape: object) -> int:
         or not all(type(size) is int and 0 <= size <= _LARGEST_SIZE for size in shape)
         or math.prod(shape) > _LARGEST_SIZE
     ):
-        raise Refusal(400, subject, "a shape: a list of sizes", got=repr(shape)[:80])
+        raise Refusal(400, subject, "a shape: a list of sizes", got=shown(shape))
     return math.prod(shape)
 
 
-def from_json(subject: str, name: str, shape: list[int], data: object) -> np.ndarray:
-    """A tensor from JSON data, flat or nested.
+def from_json(subject: str, name: str, shape: list[int], data: bytes) -> np.ndarray:
+    """A tensor from the text of its JSON data, flat or nested as its shape says.
 
     Raises
     ------
@@ -66,44 +75,38 @@ def from_json(subject: str, name: str, shape: list[int], data: object) -> np.nda
         The data does not have that type or as many elements as the shape says.
     """
     count = n_elements(subject, shape)
-    flat = _flat(subject, data, count)
-    if len(flat) != count:
-        raise Refusal(400, subject, f"{count} elements, as its shape says", got=f"{len(flat)}")
     dtype = NUMPY_TYPES[name]
-    fits = {"b": bool, "O": str, "f": (int, float)}.get(dtype.kind, int)
-    for value in flat:
-        if not isinstance(value, fits) or (isinstance(value, bool) and dtype.kind != "b"):
-            raise Refusal(400, subject, f"elements of type {name}", got=repr(value)[:80])
+    elements = f"elements of type {name}, flat or nested as its shape says"
+    # No list is made of elements that the shape does not have: in memory they take many times their text.
+    most_commas = math.prod(max(size, 1) for size in shape)
+    if dtype.kind != "O" and (commas := data.count(b",")) > most_commas:
+        raise Refusal(400, subject, f"{count} elements, as its shape says", got=f"{commas} commas")
+    opening = re.match(rb"[\[\s]*", data)
+    depth = opening.group().count(b"[") if opening else 0
+    if depth not in (1, len(shape)):
+        raise Refusal(400, subject, elements, got=f"{depth} dimensions")
     try:
-        if dtype.kind == "O":
-            array = np.empty(count, dtype=dtype)
-            array[:] = [value.encode() for value in flat]
-        else:
-            array = np.array(flat, dtype=dtype)
-    except (OverflowError, ValueError) as error:
-        raise Refusal(400, subject, f"elements of type {name}", got=str(error)[:80]) from error
+        values = _decoder(dtype.kind, depth).decode(data)
+        with np.errstate(over="raise"):
+            array = np.array(_encoded(values) if dtype.kind == "O" else values, dtype=dtype)
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, ValueError) as error:
+        raise Refusal(400, subject, elements, got=str(error)[:120]) from error
+    if array.shape != (tuple(shape) if depth == len(shape) else (count,)):
+        raise Refusal(400, subject, f"{count} elements, as its shape says", got=f"shape {list(array.shape)}")
     return array.reshape(shape)
 
 
-def _flat(subject: str, data: object, most: int) -> list[Any]:
-    """Elements of nested lists, row by row; no more is looked at than one above `most`."""
-    if not isinstance(data, list):
-        raise Refusal(400, subject, "data: a list, or bytes after the JSON", got=type(data).__name__)
-    found: list[Any] = []
-    stack = [iter(data)]
-    while stack:
-        for item in stack[-1]:
-            if isinstance(item, list):
-                if len(stack) >= _MOST_DIMENSIONS:
-                    raise Refusal(400, subject, f"at most {_MOST_DIMENSIONS} dimensions", got="more")
-                stack.append(iter(item))
-                break
-            found.append(item)
-            if len(found) > most:
-                return found
-        else:
-            stack.pop()
-    return found
+@cache
+def _decoder(kind: str, depth: int) -> msgspec.json.Decoder[Any]:
+    """For lists in lists of what a numpy type of that kind is made of."""
+    wanted: Any = {"b": bool, "O": str, "f": float}.get(kind, int)
+    for _ in range(depth):
+        wanted = list[wanted]
+    return msgspec.json.Decoder(wanted)
+
+
+def _encoded(values: Any) -> Any:
+    return values.encode() if isinstance(values, str) else [_encoded(value) for value in values]
 
 
 def from_bytes(subject: str, name: str, shape: list[int], data: memoryview) -> np.ndarray:
@@ -147,12 +150,13 @@ def to_json(array: np.ndarray) -> list[Any]:
     return array.ravel().tolist()
 
 
-def to_bytes(array: np.ndarray) -> bytes:
-    """Raw little-endian bytes."""
+def to_bytes(array: np.ndarray) -> bytes | memoryview:
+    """Raw little-endian bytes; the array's own memory where it is laid out so."""
     if array.dtype.kind in "OSU":
         texts: Sequence[bytes] = [_text(value) for value in array.ravel()]
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return little.ravel().view(np.uint8).data
 
 
 def _text(value: object) -> bytes:

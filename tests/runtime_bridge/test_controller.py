@@ -201,6 +201,18 @@ def test_a_solve_is_cancelled_from_another_thread(toys: Toys) -> None:
         asker.join(WAIT_S)
         assert [decision.action for decision in found] == ["cancelled"]
         assert runtime.version == 0
+        unwanted, another = threading.Event(), threading.Event()
+        unwanted.set()
+        assert controller.resolve(cancelled=unwanted).action == "cancelled"
+        asker = threading.Thread(target=lambda: found.append(controller.resolve(time_limit_s=60.0, cancelled=another)))
+        asker.start()
+        while controller._asked is not another:
+            threading.Event().wait(0.01)
+        assert not controller.cancel(unwanted), "another question is being solved"
+        while not controller.cancel(another):
+            threading.Event().wait(0.01)
+        asker.join(WAIT_S)
+        assert found[-1].action == "cancelled"
 
 
 def test_a_backend_that_is_gone_and_memory_that_is_short_are_planned_around(toys: Toys) -> None:

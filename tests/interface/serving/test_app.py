@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.formulation import Plan
+from edgeplan.formulation import Plan, WorkloadError
 from edgeplan.interface.serving.app import AppSettings, create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
 from ...conftest import Toys
 
@@ -115,3 +116,69 @@ def test_a_closed_engine_is_not_ready(toys: Toys) -> None:
     assert client.get("/v2/health/live").status_code == 200
     assert client.get("/v2/health/ready").status_code == 503
     assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 503
+
+
+def test_without_the_token_only_health_and_the_page_are_shown(toys: Toys, engine: Engine) -> None:
+    client = TestClient(create_app(engine, AppSettings(token="secret")))
+    assert client.get("/edgeplan/").status_code == 200
+    for path in ("/edgeplan/live", "/metrics", "/openapi.json", "/v2/models/left", "/v2/healthy", "/nothing"):
+        assert client.get(path).status_code == 401
+    assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 401
+    with_token = {"Authorization": "Bearer secret"}
+    assert client.post("/v2/models/left/infer", json=request_for(toys), headers=with_token).status_code == 200
+
+
+class Asked(BaseModel):
+    rate_hz: float
+
+
+def test_every_kind_of_error_is_told_alike(engine: Engine) -> None:
+    app = create_app(engine)
+
+    @app.post("/asked")
+    async def asked(body: Asked) -> dict[str, float]:
+        if body.rate_hz == 1:
+            raise WorkloadError("rate", expected="another", got="1", remedy="Mend it.")
+        if body.rate_hz == 2:
+            raise ZeroDivisionError("a secret")
+        return {"rate_hz": body.rate_hz}
+
+    client = TestClient(app, raise_server_exceptions=False)
+    for content, status, said in (
+        (b'{"rate_hz": 1}', 400, "Mend it"),
+        (b'{"rate_hz": 2}', 500, "failed inside"),
+        (b'{"rate_hz": 3}', 200, ""),
+        (b'{"rate_hz": "x"}', 400, "body.rate_hz"),
+        (b'{"\\ud800": 1}', 400, "body.rate_hz"),
+        (b'{"rate_hz": ' + b"1" * 5000 + b"}", 400, "parsing"),
+        (b"[" * 10**5, 400, ""),
+        (b"{", 400, ""),
+        (b"", 400, ""),
+    ):
+        answer = client.post("/asked", content=content, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status, answer.text
+        assert status == 200 or said in answer.json()["error"]
+        assert "secret" not in answer.text
+    for method, path, status in (
+        ("GET", "/v2/models/left/infer", 405),
+        ("DELETE", "/v2", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/edgeplan/plans/" + "9" * 5000, 400),
+        ("GET", "/v2/models/%ff%00", 404),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
+        assert status != 405 or answer.headers["Allow"]
+
+
+def test_a_failure_nobody_thought_of_is_told_without_its_words(
+    toys: Toys, engine: Engine, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "submit", fail)
+        answer = client.post("/v2/models/left/infer", json=request_for(toys))
+    assert (answer.status_code, "secret" in answer.text) == (500, False)
+    assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 200
