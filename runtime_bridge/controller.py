@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..formulation import EdgePlanError, Plan, PlanError, PlannerCancelled, Problem
+from ..formulation import EdgePlanError, Plan, PlanError, PlannerCancelled, Problem, evaluate
 from .clock import now_us
 from .decisions import Decision, Origin, PlanLog
 from .drift import Assumptions, Drift, DriftTest, Hysteresis
@@ -258,7 +258,10 @@ class Controller:
                 got="none" if plan is None else "the one that serves" if version == left else "one for others",
                 remedy="Look at the plans that have served, or change the scenario back.",
             )
-        outcome = self._swapped(self.runtime.planned_for, plan, origin, reason)
+        # By times that were observed, a gang may be no faster any more than one core: nobody would plan it so now, but
+        # it has served, and can again.
+        seen = self.runtime.planned_for
+        outcome = self._swapped(seen if evaluate(seen, plan).models else self.problem, plan, origin, reason)
         if outcome.action == "switched" and self._log and left in self._number:
             self._log.mark(self._number[left], "rolled_back", reason)
         return self._decided(origin, at_us, outcome)
