@@ -105,6 +105,7 @@ class Controller:
         self._probation = Probation(runtime)
         self._deciding = threading.Lock()
         self._asked: threading.Event | None = None  # of the question that is being solved
+        self._for_drift = False  # whether what is being solved was nobody's question
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-controller", daemon=True)
 
@@ -147,7 +148,12 @@ class Controller:
             return self._try_out()
         with self._deciding:
             self.assumed = self._updated(drifts, seen)
-            return self._decided("drift", at_us, self._resolved("drift", self._time_limit_s), drifts)
+            self._for_drift = True
+            try:
+                outcome = self._resolved("drift", self._time_limit_s)
+            finally:
+                self._for_drift = False
+            return self._decided("drift", at_us, outcome, drifts)
 
     def resolve(
         self, reason: str = "", *, time_limit_s: float | None = None, cancelled: threading.Event | None = None
@@ -232,6 +238,8 @@ class Controller:
         PlanError
             There is none of that version, or it is for other models.
         """
+        if self._for_drift:
+            self.cancel()  # whoever asks for a certain plan does not want to wait for another
         with self._deciding:
             return self._gone_back(version, reason, origin)
 

@@ -215,6 +215,27 @@ def test_a_solve_is_cancelled_from_another_thread(toys: Toys) -> None:
         assert found[-1].action == "cancelled"
 
 
+def test_who_asks_for_an_earlier_plan_does_not_wait_for_a_re_solve(toys: Toys) -> None:
+    with (
+        LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime,
+        Controller(
+            runtime, toys.problem, hysteresis=Hysteresis(persistence=1, rest_us=0.0), interval_s=3600, time_limit_s=60.0
+        ) as controller,
+    ):
+        runtime.swap(toys.problem, thirds(toys))
+        seen = Observation(2e6, {"left": 600, "right": 100}, {}, {}, dict.fromkeys(CORES, 0.0))
+        found: list[Any] = []
+        watcher = threading.Thread(target=lambda: found.append(controller.check(seen)))
+        watcher.start()
+        while not controller._for_drift:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.2)
+        assert controller.go_back(0, "now").action == "switched"
+        watcher.join(WAIT_S)
+        assert [decision.action for decision in found] == ["cancelled"]
+        assert runtime.plan == toys.halved()
+
+
 def test_a_backend_that_is_gone_and_memory_that_is_short_are_planned_around(toys: Toys) -> None:
     asked: list[Assumptions] = []
     with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:

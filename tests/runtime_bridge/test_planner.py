@@ -186,6 +186,7 @@ def test_another_problem_is_solved_after_it_was_replaced(toys: Toys, question: t
         assert [model.name for model in outcome.problem.models] == ["left"]
 
 
+@pytest.mark.slow
 def test_thirty_failures_leave_nothing_behind(toys: Toys, processes: Any, question: tuple[Plan, Assumptions]) -> None:
     with Planner(toys.problem, toys.files, overrun=0.0, grace_s=0.01, serve=processes.hang) as planner:
         open_before = descriptors()

@@ -28,6 +28,7 @@ from edgeplan.solvers.fronts.lazy_front import LazyFront
 from edgeplan.solvers.testing import ProblemKind, random_problem
 from edgeplan.solvers.verify import verified
 
+SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 KINDS = [
     pytest.param(ProblemKind("front", layers=4), id="chain"),
     pytest.param(ProblemKind("front", layers=4, cores=1, unsupported=0.3), id="missing costs"),
@@ -68,7 +69,7 @@ def figures(points: Sequence[FrontPoint]) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("workspace", [True, False])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_equals_brute_force(kind: ProblemKind, workspace: bool, seed: int) -> None:
     problem = adding_up(random_problem(kind, seed), workspace)
     oracle, found = solve(problem, "brute_force"), solve(problem, "dynamic_program")
@@ -77,7 +78,7 @@ def test_equals_brute_force(kind: ProblemKind, workspace: bool, seed: int) -> No
 
 
 @pytest.mark.parametrize("workspace", [True, False])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_equals_general_label_setting(workspace: bool, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = adding_up(random_problem(ProblemKind("front", layers=14, memory_slack=None), seed), workspace)
     fast = solve(problem, "dynamic_program")

@@ -67,6 +67,7 @@ def test_contiguous(name: str) -> None:
     checked(path, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FREE)
 def test_free(name: str) -> None:
     path = DATA / "throughput" / f"{name}.json"
@@ -76,6 +77,7 @@ def test_free(name: str) -> None:
     checked(path, found, contiguous=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATENCY)
 def test_latency(name: str) -> None:
     path = DATA / "latency" / f"{name}.json"
