@@ -112,7 +112,8 @@ def serve(
             message = f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work."
             solver = engine.runtime.plan.solver
             plan = {"method": solver.method, "status": solver.status, "policy": solver.policy}
-            event(logging.INFO, "listening", message, host=host, port=bound, models=list(engine.models), plan=plan)
+            told = {"models": list(engine.models), "plan": plan, "sessions_s": engine.opened_s}
+            event(logging.INFO, "listening", message, host=host, port=bound, **told)
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...formulation import Plan, Problem
 from ...profiles import sample_inputs
-from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord
+from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord, now_us
 from ...runtime_bridge.supervisor import Fault, Supervisor
 from .. import logs
 from ..case import Case
@@ -78,6 +78,8 @@ class Engine:
     decisions, records : deque
         The last of them.
     jobs : Jobs
+    opened_s : float
+        Time that it took to open the first plan's sessions.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Engine:
         self.models: dict[str, ServedModel] = {}
         self._on_record = on_record
         self._serving = False
+        began_us = now_us()
         self.runtime = LiveRuntime(
             problem,
             plan,
@@ -109,6 +112,7 @@ class Engine:
             on_record=self._ended,
             hang_us=self.settings.hang_us,
         )
+        self.opened_s = (now_us() - began_us) / 1e6
         try:
             self._describe()
         except BaseException:
