@@ -47,7 +47,7 @@ from edgeplan.formulation import (
 )
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
-from edgeplan.interface.serving.server import Server
+from edgeplan.interface.serving.http.server import Server
 from edgeplan.profiles import import_onnx, local_platform, machine_fingerprint, model_sha256
 from edgeplan.runtime_bridge import RequestRecord
 from onnx import TensorProto, helper, numpy_helper

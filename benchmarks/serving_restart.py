@@ -24,7 +24,7 @@ from edgeplan.profiles import machine_fingerprint
 
 MODELS = ("squeezenet", "shufflenet", "inception_v1", "resnet50")
 IMPORTS = (
-    "import edgeplan.interface.commands.serve, edgeplan.interface.serving.app, edgeplan.interface.serving.server, "
+    "import edgeplan.interface.commands.serve, edgeplan.interface.serving.app, edgeplan.interface.serving.http.server, "
     "edgeplan.interface.serving.startup, edgeplan.runtime_bridge, onnxruntime, openvino, onnx"
 )
 

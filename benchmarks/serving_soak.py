@@ -43,8 +43,8 @@ from edgeplan.formulation import Plan, Poisson, Stream
 from edgeplan.interface.facade import candidates
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import EngineSettings
+from edgeplan.interface.serving.http.server import Server
 from edgeplan.interface.serving.load_client import LoadClient, Question, Reply
-from edgeplan.interface.serving.server import Server
 from edgeplan.interface.serving.startup import started
 from edgeplan.interface.signals import stop_on_signals
 from edgeplan.profiles import (

@@ -63,9 +63,9 @@ def serve(
     """
     try:
         from ..serving.app import AppSettings, create_app
-        from ..serving.places import ConnectionLimits
-        from ..serving.refusal_log import RefusalLog
-        from ..serving.server import Server
+        from ..serving.http.places import ConnectionLimits
+        from ..serving.http.refusal_log import RefusalLog
+        from ..serving.http.server import Server
     except ModuleNotFoundError as error:
         raise UnsupportedError(
             "edgeplan serve",

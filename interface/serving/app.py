@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from ...formulation import EdgePlanError
 from . import schemas
 from .engine import PLATFORM, Engine
-from .front import AppSettings as AppSettings
-from .front import Front
-from .infer import describe, served_model
+from .http.front import AppSettings as AppSettings
+from .http.front import Front
+from .http.refusal import REASONS, Refusal, answer_of, answer_status, refusals
 from .planning import planning_routes
-from .refusal import REASONS, Refusal, answer_of, answer_status, refusals
+from .protocol.infer import describe, served_model
 from .steering import steering_routes
 
 PROTOCOL_VERSION = "2"

@@ -14,7 +14,7 @@ from ...formulation import EdgePlanError, Scenario, ScenarioModel, Stream
 from ...profiles import Profile, ProfileSettings, local_platform, model_sha256, profile_models, resolve_model
 from ..case import Case
 from .beside import run_beside
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 PROFILE_LIMIT_S = 600.0
 

@@ -19,10 +19,10 @@ from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord, 
 from ...runtime_bridge.supervisor import Fault, Supervisor
 from .. import logs
 from ..case import Case
-from .inference import ServedModel, TensorForm
 from .jobs import Jobs
 from .keeper import Keeper
 from .metrics import LiveMetrics
+from .protocol.inference import ServedModel, TensorForm
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Literal
 
 from ...formulation import EdgePlanError, PlannerCancelled
-from .refusal import Refusal
+from .http.refusal import Refusal
 
 MAX_WAITING = 8
 KEPT_JOBS = 100

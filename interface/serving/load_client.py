@@ -20,9 +20,9 @@ import numpy as np
 
 from ...runtime_bridge import Arrivals
 from ...runtime_bridge.clock import now_us
-from .inference import HEADER_LENGTH
-from .refusal import Refusal
-from .tensors import datatype, from_bytes, to_bytes
+from .http.refusal import Refusal
+from .protocol.inference import HEADER_LENGTH
+from .protocol.tensors import datatype, from_bytes, to_bytes
 
 _LENGTH_HEADER = HEADER_LENGTH.lower().encode()
 _IDLE_US = 4e6

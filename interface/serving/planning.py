@@ -12,9 +12,9 @@ from ...formulation import Plan
 from ..trace import chunks
 from .comparison import predicted_and_observed
 from .engine import Engine
+from .http.refusal import Refusal
 from .keeper import decision_data
 from .live_view import live_view, recent_trace
-from .refusal import Refusal
 
 
 def planning_routes(engine: Engine) -> APIRouter:

@@ -13,9 +13,9 @@ from ...runtime_bridge import Decision
 from .beside import run_beside
 from .changes import ScenarioChange, changed_case, changed_scenario, refuse_outside
 from .engine import Engine
+from .http.refusal import Refusal
 from .jobs import Job, JobFailed
 from .keeper import decision_data
-from .refusal import Refusal
 
 FRONT_GRACE_S = 60.0
 

@@ -25,7 +25,7 @@ from ..conftest import Toys
 
 pytest.importorskip("starlette", reason="the server's packages are an extra")
 
-from edgeplan.interface.serving.refusal_log import RefusalLog
+from edgeplan.interface.serving.http.refusal_log import RefusalLog
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine
-from edgeplan.interface.serving.server import Server
+from edgeplan.interface.serving.http.server import Server
 
 
 @contextmanager

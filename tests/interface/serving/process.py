@@ -22,7 +22,7 @@ _SCRIPT = """
 import pickle, sys
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
-from edgeplan.interface.serving.server import Server
+from edgeplan.interface.serving.http.server import Server
 
 problem, plan, files, limits, settings = pickle.load(open(sys.argv[1], "rb"))
 with Engine(problem, plan, files, EngineSettings(admission=False, adapt=False)) as engine:

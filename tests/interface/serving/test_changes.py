@@ -18,7 +18,7 @@ from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.beside import run_beside
 from edgeplan.interface.serving.changes import ScenarioChange, changed_scenario, refuse_outside
 from edgeplan.interface.serving.engine import Engine, EngineSettings
-from edgeplan.interface.serving.refusal import Refusal
+from edgeplan.interface.serving.http.refusal import Refusal
 from fastapi.testclient import TestClient
 
 from ...conftest import Toys, write_model

@@ -23,8 +23,8 @@ from edgeplan.formulation import ModelPlan, Plan
 from edgeplan.interface.serving import planning
 from edgeplan.interface.serving.app import AppSettings, create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
+from edgeplan.interface.serving.http.server import Server
 from edgeplan.interface.serving.live_view import live_view
-from edgeplan.interface.serving.server import Server
 from edgeplan.runtime_bridge import Decision, Drift
 from edgeplan.runtime_bridge.clock import now_us
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright

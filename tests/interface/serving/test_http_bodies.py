@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.interface.serving.bodies import Bodies, ClientGone
-from edgeplan.interface.serving.refusal import Refusal
+from edgeplan.interface.serving.http.bodies import Bodies, ClientGone
+from edgeplan.interface.serving.http.refusal import Refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.interface.serving.front import AppSettings
-from edgeplan.interface.serving.places import ConnectionLimits
+from edgeplan.interface.serving.http.front import AppSettings
+from edgeplan.interface.serving.http.places import ConnectionLimits
 
 from ...conftest import Toys
 from .process import Served, http_request, read_answer, request_bytes, serving, tensor_of

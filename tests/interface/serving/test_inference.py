@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeplan.interface.serving.inference import MAX_JSON_BYTES, ServedModel, TensorForm, parse_request, response_of
-from edgeplan.interface.serving.refusal import Refusal
-from edgeplan.interface.serving.tensors import NUMPY_TYPES, datatype, from_bytes, from_json, to_bytes, to_json
+from edgeplan.interface.serving.http.refusal import Refusal
+from edgeplan.interface.serving.protocol.inference import (
+    MAX_JSON_BYTES,
+    ServedModel,
+    TensorForm,
+    parse_request,
+    response_of,
+)
+from edgeplan.interface.serving.protocol.tensors import NUMPY_TYPES, datatype, from_bytes, from_json, to_bytes, to_json
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -15,8 +15,8 @@ pytest.importorskip("fastapi", reason="the server's packages are an extra")
 from edgeplan.formulation import Plan
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
+from edgeplan.interface.serving.http.refusal import Refusal
 from edgeplan.interface.serving.jobs import Job, JobFailed, Jobs
-from edgeplan.interface.serving.refusal import Refusal
 from fastapi.testclient import TestClient
 
 from ...conftest import ORT, Toys

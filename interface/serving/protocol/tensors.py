@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .refusal import Refusal
+from ..http.refusal import Refusal
 
 NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),

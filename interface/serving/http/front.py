@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ...formulation import EdgePlanError
+from ....formulation import EdgePlanError
+from ..engine import Engine
+from ..protocol.infer import asked_model, infer, served_model
 from .bodies import Bodies, ClientGone
-from .engine import Engine
-from .infer import asked_model, infer, served_model
 from .refusal import Refusal, refuse
 
 _OPEN_PATHS = ("/v2/health/",)

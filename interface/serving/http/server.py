@@ -17,8 +17,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from ..engine import DRAIN_TIMEOUT_S, Engine
 from .connections import Connection
-from .engine import DRAIN_TIMEOUT_S, Engine
 from .notify import notify, watchdog_interval_s
 from .places import ConnectionLimits, Connections
 

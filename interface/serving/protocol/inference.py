@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ..http.refusal import Refusal
 from . import messages
-from .refusal import Refusal
 from .tensors import datatype, from_bytes, from_json, shown, to_bytes, to_json
 
 HEADER_LENGTH = "Inference-Header-Content-Length"

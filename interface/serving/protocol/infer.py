@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from ..engine import Engine
+from ..http.refusal import REASONS, Refusal
 from . import messages
-from .engine import Engine
 from .inference import HEADER_LENGTH, ServedModel, parse_request, response_of
-from .refusal import REASONS, Refusal
 
 PATHS = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{model_version}/infer")
 _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ...formulation import AdmissionError, EdgePlanError, InferenceError, PlannerError
+from ....formulation import AdmissionError, EdgePlanError, InferenceError, PlannerError
 
 _LONGEST_REASON = 2000
 

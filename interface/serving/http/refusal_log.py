@@ -6,7 +6,7 @@ import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..logs import refused
+from ...logs import refused
 
 _LONGEST_REASON = 500
 

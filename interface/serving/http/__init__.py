@@ -1,0 +1,1 @@
+"""The server: connections, bodies, refusals, signs of life."""
