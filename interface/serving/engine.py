@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...formulation import Plan, Problem
+from ...formulation import EdgePlanError, Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord, now_us
 from ...runtime_bridge.supervisor import Fault, Supervisor
@@ -160,7 +160,8 @@ class Engine:
         best_effort: bool,
         cancelled: threading.Event | None = None,
     ) -> Decision:
-        """Serve another case from now on; see `Controller.change`."""
+        """Serve another case from now on; see `Controller.change`. Where a new model does not answer, all goes back."""
+        before = self.case
         decision = self.controller.change(
             case.problem,
             case.files,
@@ -171,8 +172,14 @@ class Engine:
             cancelled=cancelled,
         )
         if decision.action == "switched":
+            try:
+                self._describe()
+            except EdgePlanError as error:
+                if before is not None:
+                    reason = f"back, for a new model does not answer: {error}"
+                    self.controller.change(before.problem, before.files, reason, best_effort=True, setup=before)
+                raise
             self.case = case
-            self._describe()
         return decision
 
     def close(self) -> bool:

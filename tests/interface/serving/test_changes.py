@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.formulation import PlannerCancelled, PlannerError, PlannerTimeout
+from edgeplan.formulation import InferenceError, PlannerCancelled, PlannerError, PlannerTimeout
 from edgeplan.interface.case import Case
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.beside import run_beside
@@ -125,6 +125,31 @@ def test_a_change_that_cannot_be_planned_changes_nothing(toys: Toys, served: tup
         assert job["error"]
     assert client.get("/edgeplan/scenario").json() == before
     assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 200
+
+
+@pytest.mark.slow
+def test_a_new_model_that_does_not_answer_goes_again(
+    toys: Toys, served: tuple[Engine, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, client = served
+    gone = ended(client, client.post("/edgeplan/changes", json={"remove": ["right"], "time_limit_s": 0.5}))
+    assert gone["status"] == "done", gone["error"]
+    before = client.get("/edgeplan/scenario").json()
+
+    def silent() -> None:
+        raise InferenceError("request for model 'right'", expected="an answer", got="none", remedy="Look at it.")
+
+    stream = {"model": "right", "arrival": {"kind": "poisson", "rate_hz": 5.0}, "deadline_us": 500_000.0}
+    asked = {"add": [{"name": "right", "path": "right.onnx", "stream": stream}], "time_limit_s": 0.5}
+    with monkeypatch.context() as broken:
+        broken.setattr(engine, "_describe", silent)
+        job = ended(client, client.post("/edgeplan/changes", json=asked))
+    assert job["status"] == "failed"
+    assert "expected an answer" in job["error"]
+    assert client.get("/edgeplan/scenario").json() == before
+    assert set(engine.runtime.files) == {"left"}
+    assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 200
+    assert ended(client, client.post("/edgeplan/changes", json=asked))["status"] == "done"
 
 
 @pytest.mark.slow
