@@ -1,9 +1,11 @@
-"""A scenario on disk with real small models and made-up costs, as a service is started from."""
+"""An engine on the toys, and a scenario on disk with made-up costs, as a service is started from."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from edgeplan.formulation import Limits, Scenario, ScenarioModel
@@ -12,6 +14,27 @@ from edgeplan.profiles import ModelProfile, Profile, ProfileSettings, local_plat
 from edgeplan.profiles.profile import CostData
 
 from ...conftest import Toys
+
+if TYPE_CHECKING:
+    from edgeplan.interface.serving.engine import Engine
+    from fastapi.testclient import TestClient
+
+
+@pytest.fixture(scope="module")
+def engine(toys: Toys) -> Iterator[Engine]:
+    from edgeplan.interface.serving.engine import Engine, EngineSettings
+
+    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(admission=False, adapt=False)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def client(engine: Engine) -> Iterator[TestClient]:
+    from edgeplan.interface.serving.app import create_app
+    from fastapi.testclient import TestClient
+
+    with TestClient(create_app(engine)) as client:
+        yield client
 
 
 def profile_of(toys: Toys) -> Profile:

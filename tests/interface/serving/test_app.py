@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,18 +16,6 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from ...conftest import Toys
-
-
-@pytest.fixture(scope="module")
-def engine(toys: Toys) -> Iterator[Engine]:
-    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(admission=False, adapt=False)) as engine:
-        yield engine
-
-
-@pytest.fixture
-def client(engine: Engine) -> Iterator[TestClient]:
-    with TestClient(create_app(engine)) as client:
-        yield client
 
 
 def request_for(toys: Toys, seed: int = 0, **more: Any) -> dict[str, Any]:

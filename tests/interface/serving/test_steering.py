@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
 from edgeplan.formulation import Plan
-from edgeplan.interface.serving.app import create_app
-from edgeplan.interface.serving.engine import Engine, EngineSettings
+from edgeplan.interface.serving.engine import Engine
 from edgeplan.interface.serving.http.refusal import Refusal
 from edgeplan.interface.serving.jobs import Job, JobFailed, Jobs
 from fastapi.testclient import TestClient
@@ -23,18 +21,6 @@ from ...conftest import ORT, Toys
 from .test_app import request_for
 
 WAIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def engine(toys: Toys) -> Iterator[Engine]:
-    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(admission=False, adapt=False)) as engine:
-        yield engine
-
-
-@pytest.fixture
-def client(engine: Engine) -> Iterator[TestClient]:
-    with TestClient(create_app(engine)) as client:
-        yield client
 
 
 def ended(client: TestClient, answer: Any) -> dict[str, Any]:
