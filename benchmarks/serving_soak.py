@@ -569,7 +569,7 @@ FAULTS: dict[str, tuple[Callable[[Soak], Awaitable[None]], str]] = {
     "model file touched": (model_touched, ""),
     "sessions of a model raise for 2 s": (sessions_raise, "failing |backend "),
     "model file replaced and put back": (model_replaced, "file "),
-    "core taken by another process": (core_taken, "drift.*core of core"),
+    "core taken by another process": (core_taken, r"drift.*core \d"),
     "planner stopped": (planner_stopped, "planner:"),
     "memory taken by another process": (memory_taken, "memory "),
     "disk full": (disk_full, "state:"),
