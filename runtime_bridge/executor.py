@@ -18,62 +18,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..formulation import AdmissionError, Dispatcher, InferenceError, PlatformError, Start, capped
-from .admission import Demand, Pace, refuse_if_late
+from .admission import Pace, refuse_if_late
 from .clock import now_us
 from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord, refuse_no_time
+from .under_way import Outputs, Request, Running, Work
 from .workers import Worker, Workers
-
-Outputs = dict[str, np.ndarray]
-Work = Sequence[tuple[float, float]]
-"""Of each step its core time, and the least time that it takes, in microseconds."""
-
-HANG_FACTOR = 50.0
-"""A segment hangs that has run for this many times its predicted time and at least for the executor's `hang_us`. No
-load that shares a core with it makes it so slow."""
-_LONGEST_LOOK_US = 1e6
-
-
-@dataclass(slots=True)
-class _Running:
-    """A segment that runs. Its age counts only what passed between two looks, and little where the second came late: a
-    process that was stopped as a whole has no hanging segments."""
-
-    start: Start
-    expected_us: float
-    began_us: float
-    age_us: float = 0.0
-
-
-class _Request:
-    __slots__ = ("future", "record", "runnable", "running", "tensors", "work")
-
-    def __init__(self, runnable: Runnable, tensors: Outputs, record: RequestRecord, work: Work | None) -> None:
-        self.runnable = runnable
-        self.tensors = tensors
-        self.record = record
-        self.work = work
-        self.running: dict[int, float] = {}  # by step, when it should end
-        self.future: Future[Outputs] = Future()
-
-    def demand(self, work: Work, pace: float) -> Demand:
-        """What has not begun of it, at a pace."""
-        begun = {segment.segment for segment in self.record.segments} | self.running.keys()
-        left = [both for k, both in enumerate(work) if k not in begun]
-        core_us, latency_us = (pace * sum(each) for each in zip(*left, strict=True)) if left else (0.0, 0.0)
-        return Demand(self.record.deadline_us, core_us, latency_us, max(self.running.values(), default=0.0))
-
-    def expected_us(self, start: Start) -> float:
-        """What a segment is predicted to take, run as it starts; 0 where nothing is predicted."""
-        if self.work is None:
-            return 0.0
-        core_us, least_us = self.work[start.step]
-        return core_us / max(1, self.runnable.steps[start.step].threads) if start.gang is None else least_us
 
 
 class Executor:
@@ -111,9 +65,9 @@ class Executor:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._ids = itertools.count()
-        self._requests: dict[int, _Request] = {}
+        self._requests: dict[int, Request] = {}
         self._hang_us = hang_us
-        self._running: dict[tuple[int, int], _Running] = {}  # by request and step
+        self._running: dict[tuple[int, int], Running] = {}  # by request and step
         self._looked_us = now_us()
         self._free_us = dict.fromkeys(self.cores, 0.0)  # when what runs there should end
         self._pace = Pace()
@@ -162,7 +116,7 @@ class Executor:
         """
         arrived = now_us() if arrival_us is None else arrival_us
         record = RequestRecord(-1, model, plan_version, arrived, arrived + deadline_us, label=label)
-        request = _Request(runnable, dict(feeds), record, work)
+        request = Request(runnable, dict(feeds), record, work)
         request.future.set_running_or_notify_cancel()  # it will be answered; there is no taking it back
         try:
             runnable.check(feeds)
@@ -191,7 +145,7 @@ class Executor:
                 remedy="Ask less often, or plan for this load.",
             )
 
-    def _refuse_if_late(self, request: _Request, work: Work) -> None:
+    def _refuse_if_late(self, request: Request, work: Work) -> None:
         now = now_us()
         pace = {
             model: self._pace.of(model, now) for model in {r.record.model for r in (*self._requests.values(), request)}
@@ -256,11 +210,9 @@ class Executor:
         """
         now, hung, ended = now_us(), [], []
         with self._lock:
-            passed_us = min(now - self._looked_us, _LONGEST_LOOK_US)
-            self._looked_us = now
+            passed_us, self._looked_us = now - self._looked_us, now
             for (number, step), running in list(self._running.items()):
-                running.age_us += min(passed_us, now - running.began_us)
-                if running.age_us < max(self._hang_us, HANG_FACTOR * running.expected_us):
+                if not running.hangs(now, passed_us, self._hang_us):
                     continue
                 request, start = self._requests[number], running.start
                 request.record.segments.append(SegmentRecord(step, start.cores, running.began_us, now, 0.0, start.gang))
@@ -339,7 +291,7 @@ class Executor:
                 end_us = now + expected_us * self._pace.of(request.record.model, now)
                 request.running[start.step] = end_us
                 self._free_us.update(dict.fromkeys(start.cores, end_us))
-            self._running[start.request, start.step] = _Running(start, expected_us, now)
+            self._running[start.request, start.step] = Running(start, expected_us, now)
         return starts
 
     def _finish(self, number: int) -> None:
@@ -367,7 +319,7 @@ class Executor:
             if not self._requests:
                 self._idle.notify_all()
 
-    def _end(self, request: _Request, error: InferenceError | None, outputs: Outputs | None = None) -> None:
+    def _end(self, request: Request, error: InferenceError | None, outputs: Outputs | None = None) -> None:
         record = request.record
         record.finish_us = now_us()
         if error is not None:

@@ -22,13 +22,14 @@ from ..formulation import (
     capped,
 )
 from .clock import now_us
-from .executor import Executor, Outputs
+from .executor import Executor
 from .history import PastPlan, PlanHistory
 from .lineup import Asked, Lineup
 from .observer import Observer
 from .records import RequestRecord
 from .sessions import SessionPool
 from .swapping import Swapper, Target, fitting_evaluation
+from .under_way import Outputs
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from ..formulation import Evaluation, InferenceError, ModelError, Plan, PlanError, Problem, capped, evaluate
 from .exchange import Stage, stages
-from .executor import Outputs
 from .lineup import Lineup, Served
 from .sessions import SessionPool
+from .under_way import Outputs
 
 
 class Target(NamedTuple):
