@@ -172,11 +172,21 @@ class Run:
 def serving(files: Files, *options: str) -> Iterator[tuple[psutil.Process, int]]:
     """`edgeplan serve` in a process of its own, on a free port."""
     command = [
-        sys.executable, "-c", "from edgeplan.interface.cli import main; main()",
-        "serve", str(files.folder / "scenario.yaml"),
-        "--profile", str(files.folder / "profile.json"), "--plan", str(files.folder / "plan.json"),
-        "--port", "0", "--max-in-flight", str(MOST_IN_FLIGHT), *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from edgeplan.interface.cli import main; main()",
+        "serve",
+        str(files.folder / "scenario.yaml"),
+        "--profile",
+        str(files.folder / "profile.json"),
+        "--plan",
+        str(files.folder / "plan.json"),
+        "--port",
+        "0",
+        "--max-in-flight",
+        str(MOST_IN_FLIGHT),
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         said = ""
@@ -245,7 +255,7 @@ async def one_run(files: Files, server: psutil.Process, port: int, options: argp
         await accounting
         after = await counts(client)
     status = Path(f"/proc/{server.pid}/status").read_text()
-    peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status)[1])  # type: ignore[index]  # Linux always has it
+    peak_kib = int(re.search(r"VmHWM:\s+(\d+)", status)[1])
     return Run(
         capacity_hz,
         (start_us + first_s * 1e6, start_us + last_s * 1e6),

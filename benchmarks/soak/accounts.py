@@ -86,10 +86,13 @@ class Accounts:
             Counter(replied.values()),
             Counter(outcome for _, outcome, _ in ledger.records),
             # What is refused before the engine sees it leaves no record; nothing else may.
-            [n for n in sent if n not in replied or replied[n] == "no answer"
-             or (n not in recorded and replied[n] != "refused")]
+            [
+                n
+                for n in sent
+                if n not in replied or replied[n] == "no answer" or (n not in recorded and replied[n] != "refused")
+            ]
             + [label for label in recorded if label not in replied],
             [n for n in {*times_replied, *times_recorded} if times_replied[n] > 1 or times_recorded[n] > 1]
             + sorted(ran_again),
             [n for n, outcome in replied.items() if n in recorded and recorded[n] != outcome],
-        )  # fmt: skip
+        )

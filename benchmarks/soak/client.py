@@ -42,8 +42,16 @@ Inject = Callable[["Soak"], Awaitable[None]]
 class Soak:
     """One run against a server."""
 
-    def __init__(self, bench: Bench, options: argparse.Namespace, process: psutil.Process, control: Connection,
-                 client: LoadClient, ledger: Ledger, injections: Mapping[str, Inject]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        bench: Bench,
+        options: argparse.Namespace,
+        process: psutil.Process,
+        control: Connection,
+        client: LoadClient,
+        ledger: Ledger,
+        injections: Mapping[str, Inject],
+    ) -> None:
         self.bench, self.options, self.process, self.client = bench, options, process, client
         self.ledger, self._injections = ledger, injections
         self.sent: list[str] = []

@@ -145,8 +145,11 @@ def report(
         + " | ".join(str(accounts.recorded[k]) for k in ("answered", "refused", "failed"))
         + " | |",
         "",
-        *(f"- {what}: {len(which)}{' (' + ', '.join(map(str, which[:5])) + ')' if which else ''}"
-          for what, which in wrong.items() if what != "grown"),
+        *(
+            f"- {what}: {len(which)}{' (' + ', '.join(map(str, which[:5])) + ')' if which else ''}"
+            for what, which in wrong.items()
+            if what != "grown"
+        ),
         f"- largest difference from the model's own answers: {soak.ledger.largest_difference:.1e} of the largest "
         f"output ({TOLERANCE:g} allowed)",
         f"- not answered in time, of {n} offered: " + ", ".join(f"{bad[k]} {k}" for k in ("late", "refused", "failed")),
@@ -158,8 +161,10 @@ def report(
         "",
         "| status | words | times |",
         "|---|---|---|",
-        *(f"| {status or ''} | {words.replace('|', '/')} | {times} |" for (status, words), times in
-          soak.ledger.reasons.most_common(MOST_REASONS)),
+        *(
+            f"| {status or ''} | {words.replace('|', '/')} | {times} |"
+            for (status, words), times in soak.ledger.reasons.most_common(MOST_REASONS)
+        ),
         "",
         "## Memory, threads, open files of the server",
         "",
@@ -180,5 +185,5 @@ def report(
         "|---|---|---|---|---|---|---|---|---|",
         *fault_rows(soak, last_us),
         "",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines), [f"{what}: {', '.join(map(str, which[:5]))}" for what, which in wrong.items() if which]

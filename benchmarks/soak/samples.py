@@ -31,8 +31,11 @@ class Samples:
     def take(self, process: psutil.Process) -> None:
         with suppress(psutil.NoSuchProcess, OSError):
             status = Path(f"/proc/{process.pid}/status").read_text()
-            read = {line.split(":")[0]: line.split(":")[1].split()[0] for line in status.splitlines() if ":" in line
-                    and line.split(":")[1].split()}  # fmt: skip
+            read = {
+                line.split(":")[0]: line.split(":")[1].split()[0]
+                for line in status.splitlines()
+                if ":" in line and line.split(":")[1].split()
+            }
             self.at_s.append(time.monotonic())
             self.values["resident, MiB"].append(int(read["VmRSS"]) / 1024)
             self.values["resident and of its own, MiB"].append(int(read["RssAnon"]) / 1024)

@@ -22,7 +22,7 @@ IMAGE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 def refuse_unknown(words: list[str]) -> None:
     """Check that a command line is one of ``edgeplan serve``, with options that it has."""
     assert [Path(words[0]).name, words[1]] == ["edgeplan", "serve"]
-    command = typer.main.get_command(app).commands["serve"]  # pyright: ignore[reportAttributeAccessIssue]
+    command = typer.main.get_command(app).commands["serve"]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
 

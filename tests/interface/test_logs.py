@@ -230,7 +230,7 @@ def test_answers_that_refuse_are_logged_with_their_reason(stream: io.StringIO) -
 
     async def ask() -> None:
         for _ in range(4):
-            await RefusalLog(app)({"type": "http"}, None, send)  # pyright: ignore
+            await RefusalLog(app)({"type": "http"}, None, send)
 
     asyncio.run(ask())
     assert [message["status"] for message in sent if "status" in message] == [200, 503, 404, 400]

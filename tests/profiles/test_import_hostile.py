@@ -14,9 +14,32 @@ from edgeplan.profiles.imports import import_onert, import_tensorrt, read_onert_
 from onnx import TensorProto, helper
 
 STRANGE = [
-    None, True, False, 0, 1, -1, 0.5, -0.0, 1e-320, 1e300, 2**70, -(2**70), "", "0", "a\x00b", "é" * 300, "{}", [], {},
-    [[]], [None], {"": None}, {"0": []}, [[1, 2]], [[2, 1], [1, 2]],
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    0.5,
+    -0.0,
+    1e-320,
+    1e300,
+    2**70,
+    -(2**70),
+    "",
+    "0",
+    "a\x00b",
+    "é" * 300,
+    "{}",
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    {"0": []},
+    [[1, 2]],
+    [[2, 1], [1, 2]],
+]
 DOCUMENTS: dict[str, Any] = {
     "instance": {
         "maxSizePerFPGA": 100,

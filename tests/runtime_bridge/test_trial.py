@@ -163,7 +163,7 @@ def test_failed_and_refused_requests_are_late_and_misfits_do_not_count() -> None
     ends = [(k + 1) * BLOCK_US for k in range(60)]
 
     def outcome(**how: object) -> Verdict:
-        failing = [record(1e3, at, deadline_us=float("inf"), error="broken", **how) for at in ends]  # type: ignore[arg-type]
+        failing = [record(1e3, at, deadline_us=float("inf"), error="broken", **how) for at in ends]
         return tried(calm, failing, expected, TrialSettings(settle_us=0.0))
 
     assert outcome().action == "roll back"

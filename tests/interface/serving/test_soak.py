@@ -102,10 +102,24 @@ def test_nothing_is_lost_or_twice_while_plans_are_exchanged_and_sessions_fail(
 @pytest.mark.slow
 def test_a_minute_with_all_faults(tmp_path: Path) -> None:
     command = [
-        sys.executable, str(ROOT / "benchmarks" / "serving_soak.py"), "--minutes", "1", "--swap-s", "10",
-        "--fault-s", "5.5", "--capacity-s", "3", "--models", "squeezenet", "shufflenet", "--memory-mib", "512",
-        "--output", str(tmp_path / "soak.md"),
-    ]  # fmt: skip
+        sys.executable,
+        str(ROOT / "benchmarks" / "serving_soak.py"),
+        "--minutes",
+        "1",
+        "--swap-s",
+        "10",
+        "--fault-s",
+        "5.5",
+        "--capacity-s",
+        "3",
+        "--models",
+        "squeezenet",
+        "shufflenet",
+        "--memory-mib",
+        "512",
+        "--output",
+        str(tmp_path / "soak.md"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     page = (tmp_path / "soak.md").read_text() if (tmp_path / "soak.md").exists() else ""
     assert done.returncode == 0, f"{page}\n{done.stderr[-3000:]}"

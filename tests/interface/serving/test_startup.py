@@ -82,7 +82,7 @@ def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
         def fussy(self: Engine, problem: object, plan: Plan, *arguments: object, **more: object) -> None:
             if plan == thirds(toys):
                 raise StalePlanError("plan", expected="a", got="b", remedy="c")
-            build(self, problem, plan, *arguments, **more)  # type: ignore[arg-type]  # as they came
+            build(self, problem, plan, *arguments, **more)
 
         monkeypatch.setattr(Engine, "__init__", fussy)
         with startup.started(case, not_asked, QUIET, store, key) as engine:

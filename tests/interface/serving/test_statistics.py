@@ -147,7 +147,7 @@ def test_requests_in_flight_and_those_that_wait(toys: Toys) -> None:
 def test_a_ratio_falls_into_the_first_bucket_that_holds_it(ratios: list[float]) -> None:
     predicted = {"left": {(0, None): ("cpu", 100.0)}}
     statistics = Statistics(["left"])
-    statistics.compare_with(SimpleNamespace(get=lambda version: SimpleNamespace(predicted=predicted)))  # pyright: ignore
+    statistics.compare_with(SimpleNamespace(get=lambda version: SimpleNamespace(predicted=predicted)))
     for ratio in ratios:
         record = RequestRecord(0, "left", 0, 0.0, 1e9, 1e4, [SegmentRecord(0, (0,), 0.0, ratio * 100.0, 1.0)])
         statistics.ended(record, 0)

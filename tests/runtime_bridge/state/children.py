@@ -19,7 +19,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode("ascii"))
 
 
-def until(condition) -> None:  # type: ignore[no-untyped-def]
+def until(condition) -> None:
     while not condition():
         time.sleep(0.01)
 

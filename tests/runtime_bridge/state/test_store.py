@@ -85,7 +85,7 @@ def test_killed_after_each_step(tmp_path: Path, left_behind: LeftBehind, done: s
         elif step.startswith("begin"):
             latest[step[-1]] = store.begin(SETUP, json.dumps(step[-1]), "test")
         else:
-            store.mark(latest[step[-1]], step[:-2])  # type: ignore[arg-type]
+            store.mark(latest[step[-1]], step[:-2])
     with StateStore(left_behind(folder)) as other:
         found = other.last_good("base")
         assert (None if found is None else json.loads(found.plan)) == expected
@@ -212,7 +212,7 @@ def test_what_is_asked_wrongly(tmp_path: Path) -> None:
         plan = store.begin(SETUP, "1", "start")
         for status in ("starting", "fine"):
             with pytest.raises(StateError, match="expected one of good"):
-                store.mark(plan, status)  # type: ignore[arg-type]
+                store.mark(plan, status)
         for unknown in (0, plan + 1, -1):
             with pytest.raises(StateError, match="Begin the plan first"):
                 store.mark(unknown, "good")
