@@ -102,6 +102,7 @@ class Controller:
         self._number: dict[int, int] = {}  # in the log, of the plans that serve and served, by version
         self._files = runtime.files
         self._planner: Planner | None = None
+        self._known_pid = 0
         self._probation = Probation(runtime)
         self._deciding = threading.Lock()
         self._asked: threading.Event | None = None  # of the question that is being solved
@@ -368,8 +369,11 @@ class Controller:
 
     def _know_planner(self) -> None:
         """The planner's core time is not foreign."""
-        if self._planner is not None and self._planner.pid:
-            self.runtime.observer.own_pids = {os.getpid(), self._planner.pid}
+        own, pid = self.runtime.observer.own_pids, self._planner.pid if self._planner else 0
+        if pid != self._known_pid:
+            own.discard(self._known_pid)
+            own.add(pid or os.getpid())
+            self._known_pid = pid
 
     def _updated(self, drifts: tuple[Drift, ...], seen: Observation) -> Assumptions:
         """Take over what drifted; what did not keeps its assumed value, so that noise does not wander in."""

@@ -78,7 +78,7 @@ class Observer:
         self._lock = threading.Lock()
         self._arrivals: deque[tuple[float, str]] = deque()
         self._runs: deque[_Run] = deque()
-        self._samples: deque[CoreSample] = deque([CoreSample.take(self.own_pids)])
+        self._samples: deque[CoreSample] = deque([CoreSample.take(set(self.own_pids))])
 
     def arrived(self, model: str, at_us: float) -> None:
         """Note an arrival."""
@@ -104,11 +104,11 @@ class Observer:
         with self._lock:
             self._arrivals.clear()
             self._runs.clear()
-            self._samples = deque([CoreSample.take(self.own_pids)])
+            self._samples = deque([CoreSample.take(set(self.own_pids))])
 
     def observe(self) -> Observation:
         """Summarise the window that ends now and forget what is older."""
-        now, sample = now_us(), CoreSample.take(self.own_pids)
+        now, sample = now_us(), CoreSample.take(set(self.own_pids))
         oldest = now - self.window_us
         with self._lock:
             self._samples.append(sample)

@@ -17,7 +17,12 @@ _LOOK_S = 0.1
 
 
 def run_beside(
-    function: Callable[..., Any], *arguments: Any, cancelled: threading.Event, limit_s: float, what: str
+    function: Callable[..., Any],
+    *arguments: Any,
+    cancelled: threading.Event,
+    limit_s: float,
+    what: str,
+    own_pids: set[int] | None = None,
 ) -> Any:
     """Call a function in another process and wait for what it returns.
 
@@ -31,6 +36,8 @@ def run_beside(
         Longest time.
     what : str
         Named in errors.
+    own_pids : set of int, optional
+        Holds the process's id while it runs (see `edgeplan.runtime_bridge.Observer`): its core time is nobody else's.
 
     Raises
     ------
@@ -45,6 +52,8 @@ def run_beside(
     process = context.Process(target=_call, args=(theirs, function, arguments))
     process.start()
     theirs.close()
+    pid, known = process.pid or 0, own_pids if own_pids is not None else set()
+    known.add(pid)
     ends_s = time.monotonic() + limit_s
     try:
         while not wait([ours, process.sentinel], _LOOK_S):
@@ -66,6 +75,7 @@ def run_beside(
     finally:
         process.kill()
         process.join()
+        known.discard(pid)
         process.close()
         ours.close()
 

@@ -85,7 +85,9 @@ class ScenarioChange(_Part):
         return ", ".join(parts) or "the same scenario"
 
 
-def changed_case(case: Case, change: ScenarioChange, cancelled: threading.Event) -> Case:
+def changed_case(
+    case: Case, change: ScenarioChange, cancelled: threading.Event, own_pids: set[int] | None = None
+) -> Case:
     """The case after a change. Models without costs are measured, beside what is served.
 
     Raises
@@ -103,7 +105,14 @@ def changed_case(case: Case, change: ScenarioChange, cancelled: threading.Event)
     unknown = [model for model in change.add if known.get(model.name) != _sha256(model, folder)]
     if unknown:
         measured = run_beside(
-            measure, unknown, folder, profile.settings, cancelled=cancelled, limit_s=PROFILE_LIMIT_S, what="profile"
+            measure,
+            unknown,
+            folder,
+            profile.settings,
+            cancelled=cancelled,
+            limit_s=PROFILE_LIMIT_S,
+            what="profile",
+            own_pids=own_pids,
         )
         by_name = {m.name: m for m in (*profile.models, *Profile.model_validate_json(measured).models)}
         profile = profile.model_copy(update={"models": tuple(by_name.values())})

@@ -130,6 +130,7 @@ def steering_routes(engine: Engine) -> APIRouter:
                 cancelled=job.cancelled,
                 limit_s=asked.time_limit_s + FRONT_GRACE_S,
                 what="front",
+                own_pids=engine.runtime.observer.own_pids,
             )
             return {"model": asked.model, **found, "plan": _point(engine, asked.model)}
 
@@ -155,7 +156,7 @@ def steering_routes(engine: Engine) -> APIRouter:
 
 def _change(engine: Engine, asked: ScenarioChange, job: Job) -> dict[str, Any]:
     assert engine.case is not None, "refused before"
-    case = changed_case(engine.case, asked, job.cancelled)
+    case = changed_case(engine.case, asked, job.cancelled, engine.runtime.observer.own_pids)
     decision = engine.change(
         case,
         asked.words,

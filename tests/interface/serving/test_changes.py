@@ -176,6 +176,10 @@ def test_work_beside_is_ended_when_it_is_not_wanted(tmp_path: Path) -> None:
         run_beside(time.sleep, 60, cancelled=cancelled, limit_s=0.5, what="nap")
     with pytest.raises(PlannerError, match="ZeroDivisionError"):
         run_beside(divmod, 1, 0, cancelled=cancelled, limit_s=30.0, what="division")
-    cancelled.set()
+    own_pids, seen = {1}, set[int]()
+    watcher = threading.Timer(0.2, lambda: (seen.update(own_pids), cancelled.set()))
+    watcher.start()
     with pytest.raises(PlannerCancelled):
-        run_beside(time.sleep, 60, cancelled=cancelled, limit_s=60.0, what="nap")
+        run_beside(time.sleep, 60, cancelled=cancelled, limit_s=60.0, what="nap", own_pids=own_pids)
+    assert len(seen) == 2, "its core time counts as the service's own"
+    assert own_pids == {1}
