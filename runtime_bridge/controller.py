@@ -22,6 +22,8 @@ from .replan import Replan
 from .runtime import LiveRuntime
 
 KEPT_DECISIONS = 1000
+_ON_PROBATION: tuple[Origin, ...] = ("drift", "fault")
+"""Plans that nobody asked for are good, as the plan log has it, only when their probation is over."""
 _DRIFT_US, _QUIET_US = 2e6, 30e6
 """How long before a decision its world was there already: a drift was seen for a while, otherwise nothing changed."""
 
@@ -100,6 +102,7 @@ class Controller:
         self._solve = solve
         self._log = plan_log
         self._number: dict[int, int] = {}  # in the log, of the plans that serve and served, by version
+        self._unproved: int | None = None  # in the log, of the plan that serves
         self._files = runtime.files
         self._planner: Planner | None = None
         self._known_pid = 0
@@ -251,6 +254,9 @@ class Controller:
     def _try_out(self) -> Decision | None:
         """Look whether the plan that is on probation should go."""
         if (worse := self._probation.check()) is None:
+            if self._log and self._unproved is not None and not self._probation.under_way:
+                number, self._unproved = self._unproved, None
+                self._log.mark(number, "good")
             return None
         with self._deciding:
             if self.runtime.version != worse.version:
@@ -272,6 +278,7 @@ class Controller:
         seen = self.runtime.planned_for
         outcome = self._swapped(seen if evaluate(seen, plan).models else self.problem, plan, origin, reason)
         if outcome.action == "switched" and self._log and left in self._number:
+            self._unproved = None
             self._log.mark(self._number[left], "rolled_back", reason)
         return self._decided(origin, at_us, outcome)
 
@@ -324,8 +331,11 @@ class Controller:
                 "failed", f"{reason}; but it could not be opened: {error}", 0.0, (now_us() - began_us) / 1e6
             )
         if self._log:
-            self._log.mark(number, "good")
             self._number[self.runtime.version] = number
+            if origin in _ON_PROBATION and self._thread.is_alive():
+                self._unproved = number
+            else:  # somebody wants it: it is to be there after a restart
+                self._log.mark(number, "good")
         return _Outcome("switched", reason, 0.0, swap_s, None, before)
 
     def _decided(self, origin: Origin, at_us: float, outcome: _Outcome, drifts: tuple[Drift, ...] = ()) -> Decision:

@@ -55,6 +55,11 @@ class Probation:
             self._versions = before, version
             self._trial = Trial(old, predicted, plan_version=version, began_us=now_us(), settings=self._settings)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether a plan is on trial."""
+        return self._trial is not None
+
     def end(self) -> None:
         """Try no more: another decision was taken."""
         with self._lock:

@@ -101,6 +101,7 @@ class Engine:
         self.records: deque[RequestRecord] = deque(maxlen=_KEPT_RECORDS)
         self.models: dict[str, ServedModel] = {}
         self._on_record = on_record
+        self._proof: threading.Timer | None = None
         self._serving = False
         began_us = now_us()
         self.runtime = LiveRuntime(
@@ -182,9 +183,17 @@ class Engine:
             self.case = case
         return decision
 
+    def when_proved(self, after_s: float, act: Callable[[], object]) -> None:
+        """Act once the engine has served for that long."""
+        self._proof = threading.Timer(after_s, act)
+        self._proof.daemon = True
+        self._proof.start()
+
     def close(self) -> bool:
         """Refuse further requests, end those in flight. Returns whether all of them ended in time."""
         self._serving = False
+        if self._proof is not None:
+            self._proof.cancel()
         self.jobs.close()
         self.supervisor.close()
         self.controller.close()

@@ -43,6 +43,7 @@ class Keeper:
         self.case = case
         self._key = key
         self._begun: dict[int, Case] = {}
+        self._newest = -1  # of the plans found good
 
     def begin(self, plan: Plan, origin: Origin, reason: str, setup: Any = None) -> int:
         """See `PlanLog`; `setup` is the case after a change."""
@@ -55,9 +56,13 @@ class Keeper:
     def mark(self, number: int, status: Literal["good", "failed", "rolled_back"], reason: str = "") -> None:
         """See `PlanLog`."""
         case = self._begun.pop(number, None)
-        if status == "good" and case is not None:
-            self.case = case
-        self.store.mark(number, status, reason)
+        if status != "good":
+            self.store.mark(number, status, reason)
+        elif number < self._newest:  # it has proved itself after another had taken its place
+            self.store.mark(number, "retired", f"plan {self._newest} is good")
+        else:
+            self._newest, self.case = number, case or self.case
+            self.store.mark(number, "good", reason)
 
     def decided(self, decision: Decision) -> None:
         """Write a decision down."""

@@ -14,6 +14,10 @@ from .keeper import Keeper, good_plans
 
 _log = logging.getLogger(__name__)
 
+PROOF_S = 5.0
+"""How long a plan must serve after a start to be good: one that brings the process down sooner, twice in a row, is
+passed over."""
+
 
 def started(
     case: Case,
@@ -65,6 +69,6 @@ def _opened(case: Case, plan: Plan, settings: EngineSettings, keeper: Keeper | N
             keeper.mark(number, "failed", str(error))
         raise
     if keeper is not None:
-        keeper.mark(number, "good")
         engine.controller.knows(number)
+        engine.when_proved(PROOF_S, lambda: keeper.mark(number, "good"))
     return engine

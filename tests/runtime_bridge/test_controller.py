@@ -90,6 +90,30 @@ def test_a_plan_that_cannot_be_opened_is_written_down_as_such(toys: Toys, monkey
         assert log.entries == [["request", "failed", None]]
 
 
+def test_what_nobody_asked_for_is_good_only_after_its_probation(toys: Toys) -> None:
+    log = Log()
+    drifted = Observation(2e6, {"left": 600, "right": 100}, {}, {}, dict.fromkeys(CORES, 0.0))
+    with (
+        LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime,
+        Controller(
+            runtime,
+            toys.problem,
+            solve=always(toys, thirds(toys)),
+            hysteresis=Hysteresis(persistence=1, rest_us=0.0),
+            interval_s=3600,
+            plan_log=log,
+        ) as controller,
+    ):
+        decision = controller.check(drifted)
+        assert decision is not None
+        assert decision.action == "switched"
+        assert controller.check(drifted) is None
+        assert log.entries == [["drift", "starting", None]]
+        controller._probation.end()
+        assert controller.check(drifted) is None
+        assert log.entries == [["drift", "good", None]]
+
+
 def test_earlier_plans_come_back(toys: Toys) -> None:
     log = Log()
     with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:

@@ -83,7 +83,8 @@ def test_killed_at_any_moment_it_comes_back_with_what_it_served(toys: Toys, case
         assert service.ask("/edgeplan/plan")["plan"] == changed
         (left,) = (s for s in service.ask("/edgeplan/scenario")["streams"] if s["model"] == "left")
         assert left["arrival"]["period_us"] == pytest.approx(1e6 / 11)
-        assert [row["status"] for row in service.ask("/edgeplan/history")["plans"]] == ["good", "retired", "retired"]
+        origins = [row["origin"] for row in service.ask("/edgeplan/history")["plans"]]
+        assert origins == ["start", "change", "start"]
         service.ask("/edgeplan/resolve", {"time_limit_s": 5})
         service.process.send_signal(signal.SIGKILL)  # in the middle of a solve
     with serving(case) as service:

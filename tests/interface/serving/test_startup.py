@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edgeplan.interface.case import Case
 from edgeplan.interface.serving import startup
 from edgeplan.interface.serving.changes import ScenarioChange, changed_case
 from edgeplan.interface.serving.engine import Engine, EngineSettings
-from edgeplan.interface.serving.keeper import base_key
+from edgeplan.interface.serving.keeper import Keeper, base_key
 from edgeplan.runtime_bridge.state import StateStore
 
 from ...conftest import ORT, Toys
@@ -27,6 +28,15 @@ QUIET = EngineSettings(adapt=False)
 def prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparing sessions in a process of its own has its own tests."""
     monkeypatch.setattr(startup, "prepare_plan", lambda *_: None)
+    monkeypatch.setattr(startup, "PROOF_S", 0.0)
+
+
+def statuses(store: StateStore, wanted: list[str]) -> list[str]:
+    """Of all plans, the latest first, once they are as wanted or it is too late."""
+    until_s = time.monotonic() + WAIT_S
+    while (found := [row.status for row in store.plans(10)]) != wanted and time.monotonic() < until_s:
+        time.sleep(0.01)
+    return found
 
 
 def thirds(toys: Toys) -> Plan:
@@ -47,6 +57,7 @@ def test_a_service_goes_on_with_the_plan_it_had(toys: Toys, case: Case, monkeypa
         startup.started(case, toys.halved, QUIET, store, key_of(case)) as engine,
     ):
         assert engine.keeper is not None
+        assert statuses(store, ["good"]) == ["good"]
         number = engine.keeper.begin(thirds(toys), "drift", "rates")
         engine.runtime.swap(engine.controller.problem, thirds(toys))
         engine.keeper.mark(number, "good")
@@ -57,7 +68,8 @@ def test_a_service_goes_on_with_the_plan_it_had(toys: Toys, case: Case, monkeypa
     ):
         assert engine.runtime.plan == thirds(toys)
         engine.submit("left", toys.feeds()).result(WAIT_S)
-        assert [row.status for row in store.plans(10)] == ["good", "retired", "retired"]
+        wanted = ["good", "retired", "retired"]
+        assert statuses(store, wanted) == wanted
 
 
 def test_other_files_are_planned_anew(toys: Toys, case: Case) -> None:
@@ -73,10 +85,10 @@ def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
 ) -> None:
     key = key_of(case)
     with StateStore(case.folder / "state") as store:
-        for plan in (toys.halved(), thirds(toys)):
-            with startup.started(case, lambda plan=plan: plan, QUIET, store, key) as engine:
-                number = engine.keeper.begin(plan, "drift", "") if engine.keeper else -1
-                store.mark(number, "good")
+        with startup.started(case, toys.halved, QUIET, store, key) as engine:
+            assert engine.keeper is not None
+            assert statuses(store, ["good"]) == ["good"]
+            engine.keeper.mark(engine.keeper.begin(thirds(toys), "request", ""), "good")
         build = Engine.__init__
 
         def fussy(self: Engine, problem: object, plan: Plan, *arguments: object, **more: object) -> None:
@@ -103,6 +115,33 @@ def test_a_changed_scenario_is_served_again_after_a_restart(toys: Toys, case: Ca
         with startup.started(case, not_asked, QUIET, store, key_of(case)) as engine:
             assert list(engine.models) == ["left"]
             assert engine.runtime.problem.stream_of["left"].rate_hz == pytest.approx(10)
+
+
+def test_a_plan_that_proves_itself_late_does_not_displace_a_newer_one(toys: Toys, case: Case) -> None:
+    with StateStore(case.folder / "state") as store:
+        keeper = Keeper(store, "key", case)
+        older, newer = keeper.begin(toys.whole(), "drift", ""), keeper.begin(toys.halved(), "request", "")
+        keeper.mark(newer, "good")
+        keeper.mark(older, "good")
+        assert [row.status for row in store.plans(10)] == ["good", "retired"]
+
+
+def test_a_plan_that_twice_brings_the_process_down_is_passed_over(
+    toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "PROOF_S", 3600.0)
+    folder, key = case.folder / "state", key_of(case)
+    with StateStore(folder) as store:
+        keeper = Keeper(store, key, case)
+        for plan in (toys.whole(), toys.halved()):
+            keeper.mark(keeper.begin(plan, "request", ""), "good")
+    for expected in (toys.halved(), toys.halved(), toys.whole()):
+        store = StateStore(folder)
+        engine = startup.started(case, not_asked, QUIET, store, key)
+        assert engine.runtime.plan == expected
+        engine.close()
+        store._memory.stop = lambda: None  # it dies without a word
+        store.close()
 
 
 def test_the_key_is_of_the_files_contents(tmp_path: Path) -> None:
