@@ -12,6 +12,7 @@ move it out of the way of other processes.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ from .pipeline import Runnable
 from .records import RequestRecord, SegmentRecord, refuse_no_time
 from .under_way import Outputs, Request, Running, Work
 from .workers import Worker, Workers
+
+_log = logging.getLogger(__name__)
 
 
 class Executor:
@@ -325,7 +328,10 @@ class Executor:
         if error is not None:
             record.error = record.error or str(error)
         if self._on_finish is not None:
-            self._on_finish(record)
+            try:
+                self._on_finish(record)
+            except Exception:  # who takes records must not keep an answer from who asked
+                _log.exception("The record of a request could not be taken in.")
         if error is not None:
             # Where it was raised, this request is a local: with the way there it would be a cycle that holds tensors.
             request.future.set_exception(error.with_traceback(None))

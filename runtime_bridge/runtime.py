@@ -205,17 +205,21 @@ class LiveRuntime:
             return asked.future
         served = entered.served
         self.observer.arrived(model, asked.arrival_us)
-        future = self._executor.submit(
-            model,
-            served.pipeline,
-            feeds,
-            arrival_us=asked.arrival_us,
-            deadline_us=served.deadline_us if deadline_us is None else deadline_us,
-            plan_version=served.version,
-            work=served.pipeline.work,
-            admit=self._admission,
-            label=label,
-        )
+        try:
+            future = self._executor.submit(
+                model,
+                served.pipeline,
+                feeds,
+                arrival_us=asked.arrival_us,
+                deadline_us=served.deadline_us if deadline_us is None else deadline_us,
+                plan_version=served.version,
+                work=served.pipeline.work,
+                admit=self._admission,
+                label=label,
+            )
+        except BaseException:
+            self._lineup.left(entered.serial)  # else what serves it would never be closed
+            raise
         future.add_done_callback(lambda _: self._lineup.left(entered.serial))
         return future
 

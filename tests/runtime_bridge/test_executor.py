@@ -277,3 +277,13 @@ def test_whatever_a_segment_raises_its_worker_lives(failure: BaseException) -> N
         executor.submit("broken", Fake("broken", chain(1, CORES[0]), action), {}).result(WAIT_S)
     executor.submit("sound", Fake("sound", chain(1, CORES[0]), action), {}).result(WAIT_S)
     assert executor.close(WAIT_S)
+
+
+def test_who_cannot_take_a_record_keeps_no_answer_back() -> None:
+    def forgetful(record: RequestRecord) -> None:
+        raise ValueError("no room")
+
+    executor = Executor([CORES[0]], on_finish=forgetful)
+    for _ in range(3):
+        executor.submit("m", Fake("m", chain(2, CORES[0]), lambda *_: None), {}).result(WAIT_S)
+    assert executor.close(WAIT_S)

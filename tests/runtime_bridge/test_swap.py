@@ -225,3 +225,11 @@ def test_a_file_that_was_exchanged_is_not_opened_for_the_old_plan(toys: Toys, tm
         answer = runtime.submit("left", toys.feeds()).result(WAIT_S)
         for name, value in toys.unsplit("left", toys.feeds()).items():
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_request_that_nobody_could_take_keeps_no_session_open(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        with pytest.raises(TypeError):
+            runtime.submit("left", None)  # which is no mapping at all
+        runtime.swap(toys.problem, toys.halved())
+        assert len(runtime._pool._open) == 4
