@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,8 @@ from .planner import Planner
 from .probation import Probation
 from .replan import Replan
 from .runtime import LiveRuntime
+
+_log = logging.getLogger(__name__)
 
 KEPT_DECISIONS = 1000
 _ON_PROBATION: tuple[Origin, ...] = ("drift", "fault")
@@ -110,6 +113,7 @@ class Controller:
         self._deciding = threading.Lock()
         self._asked: threading.Event | None = None  # of the question that is being solved
         self._for_drift = False  # whether what is being solved was nobody's question
+        self._adapts = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-controller", daemon=True)
 
@@ -121,10 +125,14 @@ class Controller:
         self.close()
 
     def start(self, *, watch: bool = True) -> None:
-        """Start the planner's process and look for drift; without `watch` it starts when it is first needed."""
+        """Start to look for drift, and the planner's process.
+
+        Without `watch` only plans on probation are looked after, and the process starts when it is first needed.
+        """
+        self._adapts = watch
         if watch:
             self._solver()
-            self._thread.start()
+        self._thread.start()
 
     def close(self) -> None:
         """Stop watching; a solve under way is ended."""
@@ -147,17 +155,16 @@ class Controller:
     def check(self, seen: Observation) -> Decision | None:
         """Test one observation and act on it. Returns the decision, where one was taken."""
         at_us = now_us()
-        drifts = self._hysteresis.admit(self._test.drifts(seen, self.assumed), at_us)
-        if not drifts:
-            return self._try_out()
-        with self._deciding:
-            self.assumed = self._updated(drifts, seen)
-            self._for_drift = True
-            try:
-                outcome = self._resolved("drift", self._time_limit_s)
-            finally:
-                self._for_drift = False
-            return self._decided("drift", at_us, outcome, drifts)
+        with self._deciding:  # while somebody else decides, what was seen comes to be of another plan or scenario
+            if drifts := self._hysteresis.admit(self._test.drifts(seen, self.assumed), at_us):
+                self.assumed = self._updated(drifts, seen)
+                self._for_drift = True
+                try:
+                    outcome = self._resolved("drift", self._time_limit_s)
+                finally:
+                    self._for_drift = False
+                return self._decided("drift", at_us, outcome, drifts)
+        return self._try_out()
 
     def resolve(
         self, reason: str = "", *, time_limit_s: float | None = None, cancelled: threading.Event | None = None
@@ -249,7 +256,13 @@ class Controller:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval_s):
-            self.check(self.runtime.observer.observe())
+            try:
+                if self._adapts:
+                    self.check(self.runtime.observer.observe())
+                else:
+                    self._try_out()
+            except Exception:  # a look that fails is no reason to look no more
+                _log.exception("A look at the plan that serves failed.")
 
     def _try_out(self) -> Decision | None:
         """Look whether the plan that is on probation should go."""

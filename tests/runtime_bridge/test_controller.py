@@ -155,6 +155,74 @@ def test_a_plan_that_does_worse_than_predicted_and_before_goes(toys: Toys, monke
         assert runtime.version == 2, "the plan that came back is not tried"
 
 
+def test_a_look_that_fails_is_not_the_last_one(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, again = [], threading.Event()
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        observe = runtime.observer.observe
+
+        def failing() -> Observation:
+            looks.append(len(looks))
+            if len(looks) == 1:
+                raise FileNotFoundError("/proc/1/task")
+            again.set()
+            return observe()
+
+        monkeypatch.setattr(runtime.observer, "observe", failing)
+        with Controller(runtime, toys.problem, interval_s=0.01, solve=solving(toys.problem)):
+            assert again.wait(WAIT_S)
+
+
+def test_without_drift_in_view_a_plan_on_probation_is_still_looked_after(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        controller = Controller(runtime, toys.problem, interval_s=0.005, solve=always(toys, thirds(toys)))
+        controller._probation._settings = TrialSettings(block_us=5e3, first_look=8, settle_us=0.0)
+        controller.start(watch=False)
+        try:
+
+            def ask(deadline_us: float) -> None:
+                for _ in range(40):
+                    runtime.submit("left", toys.feeds(), deadline_us=deadline_us).result(WAIT_S)
+                    threading.Event().wait(0.006)
+
+            ask(1e9)
+            assert controller.resolve().action == "switched"
+            for _ in range(10):
+                ask(1.0)
+                if runtime.plan == toys.halved():
+                    break
+            assert [decision.origin for decision in controller.decisions] == ["request", "trial"]
+        finally:
+            controller.close()
+
+
+def test_what_was_seen_before_a_decision_says_nothing_after_it(toys: Toys) -> None:
+    """Who waited for a scenario without a model must not assume that model's rate."""
+    seen = Observation(2e6, {"left": 600, "right": 600}, {}, {}, dict.fromkeys(CORES, 0.0))
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        controller = Controller(
+            runtime,
+            toys.problem,
+            hysteresis=Hysteresis(persistence=1, rest_us=0.0),
+            solve=lambda *asked: replan(controller.problem, *asked),
+        )
+        found: list[Any] = []
+        watcher = threading.Thread(target=lambda: found.append(controller.check(seen)))
+        change, files = part_of(toys, "left"), {"left": toys.files["left"]}
+        resolved = controller._resolved
+
+        def meanwhile(*arguments: Any) -> Any:
+            watcher.start()
+            threading.Event().wait(0.2)
+            return resolved(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(controller, "_resolved", meanwhile)
+            assert controller.change(change, files, "right goes", time_limit_s=0.5).action == "switched"
+        watcher.join(WAIT_S)
+        assert found == [None]
+        assert set(controller.assumed.rate_hz) == {"left"}
+
+
 def part_of(toys: Toys, *names: str) -> Problem:
     models = tuple(m for m in toys.problem.models if m.name in names)
     return toys.problem.replace(models=models, streams=tuple(s for s in toys.problem.streams if s.model in names))
