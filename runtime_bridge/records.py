@@ -61,6 +61,8 @@ class RequestRecord:
         The caller's own name for the request; empty where it gave none.
     failed_segment : int, optional
         Which of its segments failed or hung.
+    gated : bool
+        Whether it was refused for what is wrong with its model or the device, before anything else was looked at.
     """
 
     request: int
@@ -74,6 +76,7 @@ class RequestRecord:
     refused: bool = False
     label: str = ""
     failed_segment: int | None = None
+    gated: bool = False
 
     @property
     def response_us(self) -> float:

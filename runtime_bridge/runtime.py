@@ -187,7 +187,8 @@ class LiveRuntime:
         backends = self._past(self.version).backends.get(model, ())
         for gate in self.gates:
             if reason := gate(model, backends):
-                return self._refused(model, asked, _closed(model, "a model that works, and memory to work in", reason))
+                error = _closed(model, "a model that works, and memory to work in", reason)
+                return self._refused(model, asked, error, gated=True)
         try:
             entered = self._lineup.enter(model, partial(self._wait, model, asked))
         except AdmissionError as error:
@@ -307,10 +308,10 @@ class LiveRuntime:
         asked.future.set_running_or_notify_cancel()
         return asked
 
-    def _refused(self, model: str, asked: Asked, error: AdmissionError) -> Future[Outputs]:
+    def _refused(self, model: str, asked: Asked, error: AdmissionError, *, gated: bool = False) -> Future[Outputs]:
         due_us = asked.arrival_us + (float("inf") if asked.deadline_us is None else asked.deadline_us)
         record = RequestRecord(-1, model, self.version, asked.arrival_us, due_us, now_us(), label=asked.label)
-        record.error, record.refused = str(error), True
+        record.error, record.refused, record.gated = str(error), True, gated
         self._finished(record)
         asked.future.set_exception(error)
         return asked.future

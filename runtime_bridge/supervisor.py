@@ -234,6 +234,8 @@ class Supervisor:
 
     def _ended(self, record: RequestRecord) -> None:
         past = self._runtime.history.get(record.plan_version)
+        if record.gated:
+            return  # it was not let through: another one is the probe
         if record.refused or not record.segments:
             self._health.released(record.model)  # a probe that never ran makes room for another
         elif past is not None:

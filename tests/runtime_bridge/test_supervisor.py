@@ -153,6 +153,26 @@ def test_a_hanging_segment_costs_its_model_only_and_its_sessions_are_opened_anew
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_only_one_request_at_a_time_probes_a_model(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs takes a core for seconds; were those that are refused meanwhile to make room, it would take all."""
+    with watched(toys, toys.problem, toys.halved(), toys.files, monkeypatch) as w:
+        w.faulty.failing.add("left")
+        for _ in range(QUICK.failures):
+            with pytest.raises(InferenceError, match="no such device"):
+                w.ask(toys, "left")
+        w.faulty.failing.clear()
+        w.faulty.hanging.add("left")
+        time.sleep(QUICK.first_wait_us / 1e6 + 0.05)
+        probe = w.runtime.submit("left", toys.feeds())
+        for _ in range(4):
+            with pytest.raises(AdmissionError, match="a probe is under way"):
+                w.ask(toys, "left")
+        assert w.runtime.in_flight == 1
+        w.ask(toys, "right")
+        w.faulty.gate.set()
+        probe.exception(WAIT_S)
+
+
 def test_a_backend_that_has_gone_is_planned_around_and_tried_again(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_RETRY_US", 2e6)
     fast = Configuration(backend="provider")
