@@ -64,6 +64,9 @@ class LiveRuntime:
         What the plan that serves was made for: the scenario as it was observed.
     version : int
         Of the plan that serves new requests.
+    lost : tuple of str
+        Models whose sessions could not be opened again when an exchange failed: they are refused until `renew` opens
+        them, or a `swap`.
     listeners : list of callables
         Each takes the record of every request; see `on_record`.
     gates : list of callables
@@ -106,6 +109,7 @@ class LiveRuntime:
         self.planned_for = problem
         evaluation = fitting_evaluation(problem, plan, problem, self._cores)
         self.version = self.history.add(plan, evaluation)
+        self.lost: tuple[str, ...] = ()
         self.switches = 0  # how often the plan was exchanged: versions also count those that could not be opened
         opened = self._swapper.open(Target(self.version, plan, evaluation, problem, problem), evaluation.models)
         self._executor = Executor(self._cores, max_in_flight, self._finished, hang_us)
@@ -195,6 +199,8 @@ class LiveRuntime:
             return self._refused(model, asked, error)
         if entered is None and self._closed:
             return self._refused(model, asked, _closed(model, "a runtime that serves", "a closed one"))
+        if entered is None and any(each.name == model for each in self.problem.models):
+            return self._refused(model, asked, _closed(model, "open sessions", "none, for they could not be opened"))
         if entered is None:
             raise InferenceError(
                 f"request for model {model!r}",
@@ -259,14 +265,29 @@ class LiveRuntime:
         InferenceError
             The runtime is closed, or requests in flight do not end.
         """
-        return self._swap(problem, plan, scenario or self.problem, files or self.files)
+        with self._swap_lock:
+            self._refuse_closed()
+            began_us, served = now_us(), scenario or self.problem
+            evaluation = fitting_evaluation(problem, plan, served, self._cores)
+            target = Target(self.history.add(plan, evaluation), plan, evaluation, problem, served)
+            self._exchange(target, files or self.files)
+            self.history.confirm(target.version)
+            self.switches += 1
+            return (now_us() - began_us) / 1e6
 
     def renew(self, models: Iterable[str], *, abandon: bool = False) -> float:
-        """Exchange the plan for itself with new sessions of some models; with `abandon` the old ones stay open."""
-        names = tuple(models)
-        for name in names:
-            self._pool.forget(name, abandon=abandon)
-        return self._swap(self.planned_for, self.plan, self.problem, self.files, fresh=names)
+        """Open new sessions of some models; with `abandon` the old ones stay open. The plan keeps its version.
+
+        Returns and raises what `swap` does.
+        """
+        with self._swap_lock:  # what serves is looked at under it: an exchange under way must not be undone
+            self._refuse_closed()
+            began_us, fresh = now_us(), tuple(models)
+            for name in fresh:
+                self._pool.forget(name, abandon=abandon)
+            target = Target(self.version, self.plan, self.evaluation, self.planned_for, self.problem)
+            self._exchange(target, self.files, fresh)
+            return (now_us() - began_us) / 1e6
 
     def give_up(self) -> list[RequestRecord]:
         """Give up on segments that hang; see `Executor.give_up`."""
@@ -316,22 +337,17 @@ class LiveRuntime:
         asked.future.set_exception(error)
         return asked.future
 
-    def _swap(
-        self, problem: Problem, plan: Plan, scenario: Problem, files: Mapping[str, Path], fresh: Iterable[str] = ()
-    ) -> float:
-        with self._swap_lock:
-            if self._closed:
-                raise InferenceError(
-                    "plan", expected="a runtime that serves", got="a closed one", remedy="Open another."
-                )
-            began = now_us()
-            evaluation = fitting_evaluation(problem, plan, scenario, self._cores)
-            target = Target(self.history.add(plan, evaluation), plan, evaluation, problem, scenario)
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise InferenceError("plan", expected="a runtime that serves", got="a closed one", remedy="Open another.")
+
+    def _exchange(self, target: Target, files: Mapping[str, Path], fresh: Iterable[str] = ()) -> None:
+        try:
             self._swapper.swap(target, self.planned_for, files, fresh)
-            self.history.confirm(target.version)
-            self.version, self.problem, self.planned_for = target.version, scenario, problem
-            self.switches += 1
-            return (now_us() - began) / 1e6
+            self.version, self.problem, self.planned_for = target.version, target.scenario, target.problem
+        finally:
+            served = self._lineup.served
+            self.lost = tuple(model.name for model in self.problem.models if model.name not in served)
 
     def _finished(self, record: RequestRecord) -> None:
         for listener in self.listeners:

@@ -26,6 +26,8 @@ INTERVAL_S = 0.5
 FIRST_RETRY_US, LONGEST_RETRY_US = 60e6, 3600e6
 """A backend that is gone is planned with again after the first of these, and each time it fails again after twice as
 long, up to the second: whether it is back shows in its use."""
+REOPEN_US = 5e6
+"""Between two attempts to open a model that an exchange of plans left without sessions."""
 MEMORY_SHARE = 0.8
 """Of the memory that the plan needs: what a plan may need while memory is critical."""
 
@@ -36,7 +38,7 @@ class Fault:
 
     Attributes
     ----------
-    kind : {'hang', 'failing', 'backend', 'file', 'memory', 'clock'}
+    kind : {'hang', 'failing', 'lost', 'backend', 'file', 'memory', 'clock'}
     model : str
         Empty where it concerns all.
     reason : str
@@ -64,6 +66,8 @@ class Supervisor:
     hang      a segment that does not end                             its request fails, its core gets another worker,
                                                                       its model new sessions
     failing   a model whose requests fail again and again             it is refused, then probed, then taken in again
+    lost      a model that could be opened neither by a new plan nor  it is opened again as soon as that can be
+              again by the old one
     backend   all models fail on a backend                            planned without it, and with it again later
     file      a model's file is not what was planned for              what is open serves on; new sessions are refused
     memory    tight or critical                                       freed memory is given back; few requests at a
@@ -104,6 +108,7 @@ class Supervisor:
         self._gone: dict[str, float] = {}  # backends, by when they are tried again
         self._retry_us: dict[str, float] = {}
         self._lost: dict[str, Fault] = {}
+        self._reopen_at_us = 0.0
         self._remedies = ThreadPoolExecutor(1, thread_name_prefix="edgeplan-remedies")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="edgeplan-supervisor", daemon=True)
@@ -144,7 +149,8 @@ class Supervisor:
         lasting = [
             Fault("failing", q.model, f"refused on {q.backend}: {q.reason}", q.since_us) for q in report.quarantined
         ]
-        lasting += self._backends(report, at_us) + self._model_files(at_us) + self._memory_faults(at_us)
+        lasting += self._unopened(at_us) + self._backends(report, at_us)
+        lasting += self._model_files(at_us) + self._memory_faults(at_us)
         before, self._lasting = self._lasting, {(fault.kind, fault.model): fault for fault in lasting}
         for key, fault in self._lasting.items():
             if key not in before:
@@ -177,6 +183,18 @@ class Supervisor:
         if any(event.kind != "wall clock" for event in events):
             self._controller.disbelieve()
         return [Fault("clock", "", str(event), at_us) for event in events]
+
+    def _unopened(self, at_us: float) -> list[Fault]:
+        lost = self._runtime.lost
+        if lost and at_us >= self._reopen_at_us:
+            self._reopen_at_us = at_us + REOPEN_US
+            self._remedy(self._reopen)
+        reason = "its sessions were closed for another plan's, and could not be opened again"
+        return [self._lasting.get(("lost", model)) or Fault("lost", model, reason, at_us) for model in lost]
+
+    def _reopen(self) -> None:
+        if lost := self._runtime.lost:
+            self._runtime.renew(lost)
 
     def _backends(self, report: HealthReport, at_us: float) -> list[Fault]:
         for loss in report.gone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -9,11 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..formulation import Evaluation, InferenceError, ModelError, Plan, PlanError, Problem, capped, evaluate
+from ..formulation import Evaluation, ModelError, Plan, PlanError, Problem, capped, evaluate
 from .exchange import Stage, stages
 from .lineup import Lineup, Served
 from .sessions import SessionPool
 from .under_way import Outputs
+
+
+_log = logging.getLogger(__name__)
 
 
 class Target(NamedTuple):
@@ -75,7 +79,7 @@ class Swapper:
         Raises
         ------
         EdgePlanError
-            A session cannot be opened; what served before serves again.
+            A session cannot be opened; what served before serves again, as far as that can be opened.
         """
         before, files_before = self._lineup.served, self._pool.files
         old = {name: served.pipeline.segments for name, served in before.items()}
@@ -114,7 +118,11 @@ class Swapper:
             self._lineup.exchange(changed, {}, wait=True)
             for model in planned_for.models:
                 if model.name in changed and (served := before.get(model.name)):
-                    pipeline = self._pool.pipeline(model, served.pipeline.segments, served.pipeline.order)
+                    try:
+                        pipeline = self._pool.pipeline(model, served.pipeline.segments, served.pipeline.order)
+                    except Exception:  # the others are not to suffer for it
+                        _log.exception("Model %r could not be opened again.", model.name)
+                        continue
                     self._lineup.exchange([model.name], {model.name: replace(served, pipeline=pipeline)})
         finally:
             self._let_in()
@@ -123,7 +131,7 @@ class Swapper:
         for model, asked in self._lineup.let_in(models):
             try:
                 future = self._submit(model, asked.feeds, asked.arrival_us, asked.deadline_us, asked.label)
-            except InferenceError as error:
+            except Exception as error:  # whatever it is, those behind wait for their answer
                 asked.future.set_exception(error)
             else:
                 future.add_done_callback(partial(_hand_on, asked.future))

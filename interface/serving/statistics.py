@@ -22,7 +22,7 @@ RESPONSE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
 RATIO_BUCKETS = (0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 OUTCOMES = ("in_time", "late", "refused", "failed")
 ACTIONS = ("switched", "kept", "failed", "cancelled")
-FAULTS = ("hang", "failing", "backend", "file", "memory", "clock")
+FAULTS = ("hang", "failing", "lost", "backend", "file", "memory", "clock")
 HISTORY_S = 60
 _MODEL = ("model",)
 

@@ -21,6 +21,7 @@ from edgeplan.runtime_bridge.faults.memory import MemoryLevel, MemoryMonitor, Me
 from edgeplan.runtime_bridge.supervisor import Fault, Supervisor
 
 from ..conftest import ORT, Toys, write_model
+from .test_swap import sized
 
 WAIT_S = 20
 QUICK = BreakerSettings(failures=3, successes=1, first_wait_us=0.2e6)
@@ -40,12 +41,15 @@ class Faulty:
     holds_workspace = True
 
     def __init__(self, files: Mapping[str, Path]) -> None:
+        self.closed = False
         self.failing: set[str] = set()
         self.hanging: set[str] = set()
         self.gate = threading.Event()
         self._model_of = {model_sha256(path)[:24]: name for name, path in files.items()}
 
     def open(self, segment: SegmentFiles, configuration: Configuration, cores: tuple[int, ...]) -> Session:
+        if self.closed:
+            raise RuntimeError("no memory")
         session = open_backend(ORT.backend).open(segment, ORT, cores)
         (model,) = (name for digest, name in self._model_of.items() if digest in str(segment.source))
         names, run = {model, configuration.backend}, session.run
@@ -151,6 +155,26 @@ def test_a_hanging_segment_costs_its_model_only_and_its_sessions_are_opened_anew
         answer = w.ask(toys, "left")
         for name, value in toys.unsplit("left", toys.feeds()).items():
             np.testing.assert_allclose(answer[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_an_exchange_left_without_sessions_is_opened_again(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "REOPEN_US", 0.2e6)
+    problem = sized(toys, 45)
+    with watched(toys, problem, toys.halved(), toys.files, monkeypatch) as w:
+        w.faulty.closed = True
+        with pytest.raises(RuntimeError, match="no memory"):
+            w.runtime.swap(problem, toys.whole())
+        (lost,) = w.runtime.lost
+        until(lambda: ("lost", lost, False) in w.told)
+        with pytest.raises(AdmissionError, match="they could not be opened"):
+            w.ask(toys, lost)
+        w.faulty.closed = False
+        until(lambda: ("lost", lost, True) in w.told)
+        for model in toys.files:
+            w.ask(toys, model)
+        assert w.runtime.version == 0
 
 
 def test_only_one_request_at_a_time_probes_a_model(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:

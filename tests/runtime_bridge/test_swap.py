@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeplan.formulation import (
+    AdmissionError,
     CostTable,
     InferenceError,
     Limits,
@@ -159,10 +160,60 @@ def test_where_nothing_can_be_opened_any_more_requests_fail_with_a_reason(
         served = runtime._lineup.served
         assert len(served) == 1, "the model that had been closed could not be opened again; the other serves on"
         (lost,) = toys.files.keys() - served
-        with pytest.raises(InferenceError, match="Add the model"):
-            runtime.submit(lost, toys.feeds())
-        runtime.swap(problem, toys.halved())
+        assert runtime.lost == (lost,)
+        with pytest.raises(AdmissionError, match="they could not be opened"):
+            runtime.submit(lost, toys.feeds()).result(WAIT_S)
+        runtime.renew(runtime.lost)
+        assert runtime.lost == ()
         runtime.submit(lost, toys.feeds()).result(WAIT_S)
+
+
+def test_models_are_opened_again_each_for_itself(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange fails at its last opening; then one of both models that had changed cannot be opened either."""
+    problem = sized(toys, 45)
+    with LiveRuntime(problem, toys.halved(), toys.files) as runtime:
+        opened: list[int] = []
+        backend = type(runtime._pool._backends["onnxruntime-cpu"])
+        open_session = backend.open
+
+        def failing(*arguments: Any) -> Session:
+            opened.append(len(opened))
+            if len(opened) in (4, 5):
+                raise RuntimeError("the device has gone")
+            return open_session(*arguments)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(backend, "open", failing)
+            with pytest.raises(RuntimeError, match="the device has gone"):
+                runtime.swap(problem, thirds(toys))
+        assert len(runtime.lost) == 1
+        (sound,) = toys.files.keys() - set(runtime.lost)
+        runtime.submit(sound, toys.feeds()).result(WAIT_S)
+
+
+def test_a_renewal_during_an_exchange_does_not_undo_it(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime:
+        backend = type(runtime._pool._backends["onnxruntime-cpu"])
+        open_session, opening, gate = backend.open, threading.Event(), threading.Event()
+
+        def slow(*arguments: Any) -> Session:
+            opening.set()
+            assert gate.wait(WAIT_S)
+            return open_session(*arguments)
+
+        monkeypatch.setattr(backend, "open", slow)
+        exchange = threading.Thread(target=runtime.swap, args=(toys.problem, thirds(toys)))
+        renewal = threading.Thread(target=runtime.renew, args=(["left"],))
+        exchange.start()
+        assert opening.wait(WAIT_S)
+        renewal.start()
+        time.sleep(0.1)
+        gate.set()
+        exchange.join(WAIT_S)
+        renewal.join(WAIT_S)
+        assert runtime.plan == thirds(toys)
+        assert (runtime.version, list(runtime.history.plans)) == (1, [0, 1])
+        assert len(runtime._pool._open) == 4
 
 
 def test_models_and_deadlines_change_with_the_scenario(toys: Toys, tmp_path: Path) -> None:
