@@ -107,6 +107,7 @@ class Supervisor:
         self._lasting: dict[tuple[str, str], Fault] = {}
         self._gone: dict[str, float] = {}  # backends, by when they are tried again
         self._retry_us: dict[str, float] = {}
+        self._retried_us: dict[str, float] = {}
         self._lost: dict[str, Fault] = {}
         self._reopen_at_us = 0.0
         self._remedies = ThreadPoolExecutor(1, thread_name_prefix="edgeplan-remedies")
@@ -198,7 +199,8 @@ class Supervisor:
 
     def _backends(self, report: HealthReport, at_us: float) -> list[Fault]:
         for loss in report.gone:
-            if loss.backend not in self._gone:
+            # Its models are still quarantined when it is tried again: only what fails from then on says anything.
+            if loss.backend not in self._gone and loss.last_us > self._retried_us.get(loss.backend, -float("inf")):
                 wait_us = self._retry_us.get(loss.backend, FIRST_RETRY_US)
                 self._retry_us[loss.backend] = min(2 * wait_us, LONGEST_RETRY_US)
                 self._gone[loss.backend] = at_us + wait_us
@@ -209,8 +211,11 @@ class Supervisor:
                 self._lost[loss.backend] = Fault("backend", "", reason, loss.since_us)
         for backend in [backend for backend, until_us in self._gone.items() if at_us >= until_us]:
             del self._gone[backend]
+            self._retried_us[backend] = at_us
             drift, gone = Drift("backend", backend, 1.0, 0.0), frozenset(self._gone)
             self._remedy(self._controller.fault, (drift,), gone=gone)
+        for backend in self._retried_us.keys() - self._gone.keys() - {loss.backend for loss in report.gone}:
+            del self._retried_us[backend], self._retry_us[backend]  # it works: another loss has nothing to do with it
         return [self._lost[backend] for backend in self._gone]
 
     def _model_files(self, at_us: float) -> list[Fault]:

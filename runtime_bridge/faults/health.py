@@ -68,14 +68,15 @@ class BackendLoss:
     Attributes
     ----------
     backend : str
-    since_us : float
-        From when on nothing has succeeded there.
+    since_us, last_us : float
+        From when on nothing has succeeded there, and when it failed last.
     models : tuple of str
     reason : str
     """
 
     backend: str
     since_us: float
+    last_us: float
     models: tuple[str, ...]
     reason: str
 
@@ -93,6 +94,7 @@ class _Breaker:
     failed: int = 0  # in a row
     succeeded: int = 0  # in a row, of probes
     since_us: float = 0.0
+    last_us: float = 0.0
     last: str = ""
     wait_us: float = 0.0  # 0 while closed
     probe_us: float = 0.0  # when the next probe may go
@@ -201,13 +203,15 @@ class Health:
                 for (model, backend), breaker in broken.items()
             )
             last_success_us = dict(self._last_success_us)
+            last_us = {key: breaker.last_us for key, breaker in broken.items()}
         gone = []
         for backend in dict.fromkeys(q.backend for q in quarantined):
             failing = [q for q in quarantined if q.backend == backend]
             since_us = max(q.since_us for q in failing)
             if len(failing) > 1 and last_success_us.get(backend, -float("inf")) < since_us:
                 models = tuple(q.model for q in failing)
-                gone.append(BackendLoss(backend, since_us, models, failing[0].reason))
+                failed_us = max(last_us[model, backend] for model in models)
+                gone.append(BackendLoss(backend, since_us, failed_us, models, failing[0].reason))
         return HealthReport(quarantined, tuple(gone))
 
     def _succeeded(self, model: str, backend: str, at_us: float) -> None:
@@ -230,7 +234,7 @@ class Health:
         if breaker.failed == 0:
             breaker.since_us = at_us
         breaker.failed += 1
-        breaker.last = reason
+        breaker.last, breaker.last_us = reason, at_us
         if breaker.closed:
             if breaker.failed >= self.settings.failures:
                 self._open(breaker, at_us, self.settings.first_wait_us)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,6 +211,14 @@ def test_a_backend_that_has_gone_is_planned_around_and_tried_again(toys: Toys, m
         return {s.configuration.backend for part in runtime.plan.models for s in part.segments}
 
     with watched(toys, problem, plan, toys.files, monkeypatch) as w:
+        solve = w.controller._solve
+        assert solve is not None
+
+        def slowly(*asked: Any) -> Replan:
+            time.sleep(1.2)  # several looks pass meanwhile
+            return solve(*asked)
+
+        w.controller._solve = slowly
         for model in toys.files:
             w.ask(toys, model)
         w.faulty.failing.add("provider")
@@ -226,7 +235,10 @@ def test_a_backend_that_has_gone_is_planned_around_and_tried_again(toys: Toys, m
         until(lambda: backends(w.runtime) == {"provider"})
         assert ("backend", "", True) in w.told
         until(lambda: answers(w, toys, "left"))
-        assert [d.origin for d in w.controller.decisions] == ["fault", "fault"]
+        time.sleep(1.7)
+        assert [d.origin for d in w.controller.decisions] == ["fault", "fault"], "it is not given up untried"
+        assert w.told.count(("backend", "", False)) == 1
+        assert backends(w.runtime) == {"provider"}
 
 
 class Monitor(MemoryMonitor):
