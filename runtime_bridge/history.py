@@ -11,7 +11,8 @@ from types import MappingProxyType
 from ..formulation import Evaluation, Plan
 
 KEPT_PLANS = 256
-"""Plans beyond are forgotten, the oldest first: a service that runs for months exchanges many."""
+"""Plans beyond are forgotten, the oldest first, but not the one that serves: a service that runs for months exchanges
+many, and many more may fail to open."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class PlanHistory:
         with self._lock:
             self._last += 1
             self._plans[self._last] = PastPlan(plan, evaluation)
-            self._plans.pop(self._last - KEPT_PLANS, None)
+            serves = self._served[-1] if self._served else self._last
+            for version in [v for v in self._plans if v <= self._last - KEPT_PLANS and v != serves]:
+                del self._plans[version]
             self._served = [version for version in self._served if version in self._plans]
             return self._last
 
