@@ -137,6 +137,10 @@ class LiveRuntime:
         """What the running plan predicts."""
         return self._past(self.version).evaluation
 
+    def backends(self, model: str) -> tuple[str, ...]:
+        """What a model's segments run on by the plan that serves; empty where it is for others."""
+        return self._past(self.version).backends.get(model, ())
+
     @property
     def n_cores(self) -> int:
         """Cores that it serves on."""
@@ -188,7 +192,7 @@ class LiveRuntime:
             The model is not served here.
         """
         asked = Asked(feeds, now_us() if arrival_us is None else arrival_us, deadline_us, label, Future())
-        backends = self._past(self.version).backends.get(model, ())
+        backends = self.backends(model)
         for gate in self.gates:
             if reason := gate(model, backends):
                 error = _closed(model, "a model that works, and memory to work in", reason)

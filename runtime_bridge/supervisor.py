@@ -146,9 +146,12 @@ class Supervisor:
         found = [*self._hangs(at_us), *self._clocks(at_us)]
         for fault in found:
             self._tell(fault, ended=False)
+        self._health.keep(model.name for model in self._runtime.problem.models)
         report = self._health.check(at_us)
         lasting = [
-            Fault("failing", q.model, f"refused on {q.backend}: {q.reason}", q.since_us) for q in report.quarantined
+            Fault("failing", q.model, f"refused on {q.backend}: {q.reason}", q.since_us)
+            for q in report.quarantined
+            if q.backend in self._runtime.backends(q.model)  # no fault of a plan that goes without it
         ]
         lasting += self._unopened(at_us) + self._backends(report, at_us)
         lasting += self._model_files(at_us) + self._memory_faults(at_us)

@@ -176,10 +176,11 @@ class Health:
                 if broken == model:
                     breaker.probing = False
 
-    def forget(self, model: str) -> None:
-        """Take a model in again at once: it is another one now (its file, or its plan)."""
+    def keep(self, models: Iterable[str]) -> None:
+        """Forget all models but these: what goes has no faults, and what comes under its name is another one."""
+        kept = frozenset(models)
         with self._lock:
-            for key in [key for key in self._breakers if key[0] == model]:
+            for key in [key for key in self._breakers if key[0] not in kept]:
                 del self._breakers[key]
 
     def check(self, at_us: float) -> HealthReport:

@@ -22,6 +22,7 @@ from edgeplan.runtime_bridge.faults.memory import MemoryLevel, MemoryMonitor, Me
 from edgeplan.runtime_bridge.supervisor import Fault, Supervisor
 
 from ..conftest import ORT, Toys, write_model
+from .test_controller import part_of
 from .test_swap import sized
 
 WAIT_S = 20
@@ -176,6 +177,22 @@ def test_a_model_that_an_exchange_left_without_sessions_is_opened_again(
         for model in toys.files:
             w.ask(toys, model)
         assert w.runtime.version == 0
+
+
+def test_a_model_that_goes_takes_its_fault_along(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = part_of(toys, "right")
+    plan = toys.halved().model_copy(update={"models": toys.halved().models[1:]})
+    with watched(toys, toys.problem, toys.halved(), toys.files, monkeypatch) as w:
+        w.faulty.failing.add("left")
+        for _ in range(QUICK.failures):
+            with pytest.raises(InferenceError, match="no such device"):
+                w.ask(toys, "left")
+        until(lambda: ("failing", "left", False) in w.told)
+        w.runtime.swap(right, plan, scenario=right, files={"right": toys.files["right"]})
+        until(lambda: ("failing", "left", True) in w.told)
+        w.faulty.failing.clear()
+        w.runtime.swap(toys.problem, toys.halved(), scenario=toys.problem, files=toys.files)
+        w.ask(toys, "left")
 
 
 def test_only_one_request_at_a_time_probes_a_model(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:

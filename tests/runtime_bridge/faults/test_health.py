@@ -112,11 +112,11 @@ def test_a_lost_backend_is_told_from_a_broken_model() -> None:
     assert len(health.check(50.0).quarantined) == 2
 
 
-def test_a_model_that_is_another_one_now_is_taken_in_at_once() -> None:
+def test_a_model_that_goes_is_forgotten_and_taken_in_at_once_when_it_comes_again() -> None:
     health = Health(SETTINGS)
     broken(health, "a")
     broken(health, "b")
-    health.forget("a")
+    health.keep(["b", "c"])
     assert health.refusal("a", ["cpu"], 5.0) == ""
     assert health.refusal("b", ["cpu"], 5.0)
 
