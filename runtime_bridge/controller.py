@@ -223,17 +223,21 @@ class Controller:
             old = {s.model: s.rate_hz for s in self.problem.streams}
             # What was observed stays assumed where nobody said anything else.
             kept = {m: self.assumed.rate_hz.get(m, rate) if old.get(m) == rate else rate for m, rate in rates.items()}
-            self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
-            outcome = self._resolved(
-                "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled
-            )
-            if outcome.action != "switched":
-                self._adopt(*before)
+            outcome: _Outcome | None = None
+            try:
+                self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
+                outcome = self._resolved(
+                    "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled
+                )
+            finally:  # whatever is raised
+                if outcome is None or outcome.action != "switched":
+                    self._adopt(*before)
             return self._decided("change", at_us, outcome)
 
     def knows(self, number: int) -> None:
         """The plan that serves has this number in the plan log."""
-        self._number[self.runtime.version] = number
+        kept = {version: known for version, known in self._number.items() if self.runtime.history.get(version)}
+        self._number = {**kept, self.runtime.version: number}
 
     def disbelieve(self) -> None:
         """Forget what was measured lately: this process was stopped meanwhile."""
@@ -305,15 +309,15 @@ class Controller:
         cancelled: threading.Event | None = None,
     ) -> _Outcome:
         began_us = now_us()
-        solve = self._solver()
         same_models = {m.name: m.sha256 for m in self.problem.models} == {
             m.name: m.sha256 for m in self.runtime.problem.models
         }
         self._asked = cancelled
-        if cancelled is not None and cancelled.is_set():
-            return _Outcome("cancelled", "cancelled before it was solved")
         try:
-            outcome = solve(self.runtime.plan if same_models else None, self.assumed, time_limit_s, self._seed)
+            if cancelled is not None and cancelled.is_set():
+                return _Outcome("cancelled", "cancelled before it was solved")
+            running = self.runtime.plan if same_models else None
+            outcome = self._solver()(running, self.assumed, time_limit_s, self._seed)
         except PlannerCancelled as error:
             return _Outcome("cancelled", str(error), (now_us() - began_us) / 1e6)
         except EdgePlanError as error:
@@ -344,7 +348,7 @@ class Controller:
                 "failed", f"{reason}; but it could not be opened: {error}", 0.0, (now_us() - began_us) / 1e6
             )
         if self._log:
-            self._number[self.runtime.version] = number
+            self.knows(number)
             if origin in _ON_PROBATION and self._thread.is_alive():
                 self._unproved = number
             else:  # somebody wants it: it is to be there after a restart
@@ -386,6 +390,9 @@ class Controller:
         if self._solve is not None:
             return self._solve
         if self._planner is None:
+            if self._stop.is_set():
+                remedy = "Ask again when it has started again."
+                raise PlannerCancelled("planner", expected="a service that goes on", got="one that stops", remedy=remedy)
             self._planner = Planner(self.problem, self._files)
             self._know_planner()
         return self._planner.replan

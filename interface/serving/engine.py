@@ -194,9 +194,9 @@ class Engine:
         self._serving = False
         if self._proof is not None:
             self._proof.cancel()
+        self.controller.close()  # first: it ends the solve that jobs and remedies may wait for
         self.jobs.close()
         self.supervisor.close()
-        self.controller.close()
         return self.runtime.close(DRAIN_TIMEOUT_S)
 
     def _describe(self) -> None:

@@ -264,6 +264,28 @@ def test_a_scenario_changes_and_a_change_that_fails_changes_nothing(toys: Toys) 
             controller.go_back(0, "")
 
 
+def test_a_change_that_fails_in_whatever_way_leaves_the_scenario(toys: Toys) -> None:
+    left = part_of(toys, "left")
+
+    def broken(*_: object) -> Replan:
+        raise RuntimeError("can't start new thread")
+
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        controller = Controller(runtime, toys.problem, solve=broken)
+        with pytest.raises(RuntimeError):
+            controller.change(left, {"left": toys.files["left"]}, "right goes")
+        assert controller.problem is toys.problem
+        assert set(controller.assumed.rate_hz) == set(toys.files)
+
+
+def test_who_asks_a_closed_controller_starts_no_planner(toys: Toys) -> None:
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        controller = Controller(runtime, toys.problem)
+        controller.close()
+        assert controller.fault(()).action == "cancelled"
+        assert controller._planner is None
+
+
 @pytest.mark.slow
 def test_a_change_whose_file_is_missing_leaves_all_as_it_is(toys: Toys, tmp_path: Path) -> None:
     left = part_of(toys, "left")
@@ -296,6 +318,10 @@ def test_a_solve_is_cancelled_from_another_thread(toys: Toys) -> None:
         unwanted, another = threading.Event(), threading.Event()
         unwanted.set()
         assert controller.resolve(cancelled=unwanted).action == "cancelled"
+        late = threading.Thread(target=controller.cancel, args=(unwanted,), daemon=True)
+        late.start()
+        late.join(WAIT_S)
+        assert not late.is_alive(), "it does not wait for a question that is over"
         asker = threading.Thread(target=lambda: found.append(controller.resolve(time_limit_s=60.0, cancelled=another)))
         asker.start()
         while controller._asked is not another:
