@@ -200,6 +200,7 @@ class Controller:
         time_limit_s: float | None = None,
         best_effort: bool = False,
         setup: Any = None,
+        prove: Callable[[], object] | None = None,
         cancelled: threading.Event | None = None,
     ) -> Decision:
         """Serve another scenario: plan it and exchange the plan. Where that fails, all stays as it is.
@@ -214,6 +215,8 @@ class Controller:
             Whether a plan will do that does not keep all the scenario's limits.
         setup : object
             For the plan log.
+        prove : callable, optional
+            Called once the plan serves; where it raises, the plan before serves again.
         cancelled : Event, optional
             See `resolve`.
         """
@@ -227,7 +230,7 @@ class Controller:
             try:
                 self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
                 outcome = self._resolved(
-                    "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled
+                    "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled, prove
                 )
             finally:  # whatever is raised
                 if outcome is None or outcome.action != "switched":
@@ -307,6 +310,7 @@ class Controller:
         setup: Any = None,
         why: str = "",
         cancelled: threading.Event | None = None,
+        prove: Callable[[], object] | None = None,
     ) -> _Outcome:
         began_us = now_us()
         same_models = {m.name: m.sha256 for m in self.problem.models} == {
@@ -332,15 +336,30 @@ class Controller:
             return _Outcome("failed" if origin == "change" else "kept", words, solve_s, 0.0, outcome)
         if not better and origin != "change":
             return _Outcome("kept", words, solve_s, 0.0, outcome)
-        swapped = self._swapped(outcome.problem, outcome.plan, origin, words, setup)
+        swapped = self._swapped(outcome.problem, outcome.plan, origin, words, setup, prove)
         return replace(swapped, solve_s=solve_s, replan=outcome)
 
-    def _swapped(self, problem: Problem, plan: Plan, origin: Origin, reason: str, setup: Any = None) -> _Outcome:
-        """Exchange the plan; where it cannot be opened, say so."""
+    def _swapped(
+        self,
+        problem: Problem,
+        plan: Plan,
+        origin: Origin,
+        reason: str,
+        setup: Any = None,
+        prove: Callable[[], object] | None = None,
+    ) -> _Outcome:
+        """Exchange the plan; where it cannot be opened, or does not prove itself, say so."""
         began_us, before = now_us(), self.runtime.version
+        back = self.runtime.planned_for, self.runtime.plan, self.runtime.problem, self.runtime.files
         number = self._log.begin(plan, origin, reason, setup) if self._log else -1
         try:
             swap_s = self.runtime.swap(problem, plan, scenario=self.problem, files=self._files)
+            try:
+                if prove is not None:
+                    prove()
+            except Exception:
+                self.runtime.swap(back[0], back[1], scenario=back[2], files=back[3])
+                raise
         except Exception as error:  # whatever a backend raises: the old plan serves on
             if self._log:
                 self._log.mark(number, "failed", str(error))

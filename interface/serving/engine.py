@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...formulation import EdgePlanError, Plan, Problem
+from ...formulation import AdmissionError, Plan, Problem
 from ...profiles import sample_inputs
 from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord, now_us
 from ...runtime_bridge.supervisor import Fault, Supervisor
@@ -27,6 +27,8 @@ from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
 DRAIN_TIMEOUT_S = 30.0
+FIRST_ANSWER_S = 30.0
+_REFUSED_S = 0.1
 _KEPT_DECISIONS = 1000
 _KEPT_RECORDS = 5000
 
@@ -162,7 +164,6 @@ class Engine:
         cancelled: threading.Event | None = None,
     ) -> Decision:
         """Serve another case from now on; see `Controller.change`. Where a new model does not answer, all goes back."""
-        before = self.case
         decision = self.controller.change(
             case.problem,
             case.files,
@@ -170,16 +171,10 @@ class Engine:
             time_limit_s=time_limit_s,
             best_effort=best_effort,
             setup=case,
+            prove=self._describe,
             cancelled=cancelled,
         )
         if decision.action == "switched":
-            try:
-                self._describe()
-            except EdgePlanError as error:
-                if before is not None:
-                    reason = f"back, for a new model does not answer: {error}"
-                    self.controller.change(before.problem, before.files, reason, best_effort=True, setup=before)
-                raise
             self.case = case
         return decision
 
@@ -206,10 +201,21 @@ class Engine:
         for name, path in files.items():
             if name not in described:
                 feeds = sample_inputs(path)
-                # It has all the time it needs: nothing of the first run says what later ones take.
-                outputs = self.runtime.submit(name, feeds, deadline_us=float("inf")).result()
+                outputs = self._first_answer(name, feeds)
                 described[name] = ServedModel(name, "1", PLATFORM, _forms(feeds), _forms(outputs), path)
         self.models = described
+
+    def _first_answer(self, model: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Ask a model. That it is refused while there is too much to do says nothing against it: then it is asked again."""
+        until_s = time.monotonic() + FIRST_ANSWER_S
+        while True:
+            try:
+                # It has all the time it needs: nothing of the first run says what later ones take.
+                return self.runtime.submit(model, feeds, deadline_us=float("inf")).result()
+            except AdmissionError:
+                if time.monotonic() > until_s:
+                    raise
+            time.sleep(_REFUSED_S)
 
     def _ended(self, record: RequestRecord) -> None:
         if self._serving:

@@ -286,6 +286,29 @@ def test_who_asks_a_closed_controller_starts_no_planner(toys: Toys) -> None:
         assert controller._planner is None
 
 
+def test_a_change_that_does_not_prove_itself_brings_the_plan_before_back(toys: Toys) -> None:
+    log, left = Log(), part_of(toys, "left")
+    with LiveRuntime(toys.problem, toys.whole(), toys.files) as runtime:
+        controller = Controller(
+            runtime, toys.problem, plan_log=log, solve=lambda *asked: replan(controller.problem, *asked)
+        )
+        served: list[set[str]] = []
+
+        def prove() -> None:
+            served.append(set(runtime.files))
+            raise KeyError("no answer")
+
+        files = {"left": toys.files["left"]}
+        decision = controller.change(left, files, "right goes", time_limit_s=0.5, prove=prove)
+        assert decision.action == "failed"
+        assert "no answer" in decision.reason
+        assert served == [{"left"}]
+        assert (runtime.plan, runtime.problem, controller.problem) == (toys.whole(), toys.problem, toys.problem)
+        assert log.entries == [["change", "failed", None]]
+        for model in toys.files:
+            runtime.submit(model, toys.feeds()).result(WAIT_S)
+
+
 @pytest.mark.slow
 def test_a_change_whose_file_is_missing_leaves_all_as_it_is(toys: Toys, tmp_path: Path) -> None:
     left = part_of(toys, "left")

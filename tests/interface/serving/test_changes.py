@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.formulation import InferenceError, PlannerCancelled, PlannerError, PlannerTimeout
+from edgeplan.formulation import AdmissionError, InferenceError, PlannerCancelled, PlannerError, PlannerTimeout
 from edgeplan.interface.case import Case
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.beside import run_beside
@@ -125,6 +125,25 @@ def test_a_change_that_cannot_be_planned_changes_nothing(toys: Toys, served: tup
         assert job["error"]
     assert client.get("/edgeplan/scenario").json() == before
     assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 200
+
+
+def test_a_new_model_that_is_refused_for_what_else_is_asked_is_asked_again(
+    toys: Toys, served: tuple[Engine, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, _ = served
+    submit, left = engine.runtime.submit, [2]
+
+    def busy(*arguments: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise AdmissionError("request", expected="fewer in flight", got="as many", remedy="Ask again.")
+        return submit(*arguments, **more)
+
+    monkeypatch.setattr(engine.runtime, "submit", busy)
+    engine.models = {}
+    engine._describe()
+    assert set(engine.models) == {"left", "right"}
+    assert left == [-2]
 
 
 @pytest.mark.slow
