@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ...formulation import EdgePlanError, Plan, refuse_stale
+from ...formulation import Plan, refuse_stale
 from ...runtime_bridge import prepare_plan
 from ...runtime_bridge.state import StateStore
 from ..case import Case
@@ -51,7 +51,7 @@ def started(
         for kept, plan in good_plans(store, key, case.folder):
             try:
                 return _opened(kept.here(), plan, settings, Keeper(store, key, kept), "the last good plan")
-            except EdgePlanError as error:
+            except Exception as error:  # whatever a backend or the system raises: another plan may do
                 _log.warning("The plan that was kept cannot be served: %s", error)
     plan = first_plan()
     refuse_stale(case.problem, plan)
@@ -64,9 +64,9 @@ def _opened(case: Case, plan: Plan, settings: EngineSettings, keeper: Keeper | N
     number = keeper.begin(plan, "start", reason) if keeper else -1
     try:
         engine = Engine(case.problem, plan, case.files, settings, case=case, keeper=keeper)
-    except BaseException as error:
+    except Exception as error:  # who interrupts it says nothing against the plan
         if keeper is not None:
-            keeper.mark(number, "failed", str(error))
+            keeper.mark(number, "failed", str(error) or repr(error))
         raise
     if keeper is not None:
         engine.controller.knows(number)

@@ -80,8 +80,11 @@ def test_other_files_are_planned_anew(toys: Toys, case: Case) -> None:
             assert engine.runtime.plan == toys.whole()
 
 
+@pytest.mark.parametrize(
+    "failure", [StalePlanError("plan", expected="a", got="b", remedy="c"), MemoryError("plan: expected a")], ids=repr
+)
 def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
-    toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch
+    toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     key = key_of(case)
     with StateStore(case.folder / "state") as store:
@@ -93,13 +96,38 @@ def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
 
         def fussy(self: Engine, problem: object, plan: Plan, *arguments: object, **more: object) -> None:
             if plan == thirds(toys):
-                raise StalePlanError("plan", expected="a", got="b", remedy="c")
+                raise failure
             build(self, problem, plan, *arguments, **more)
 
         monkeypatch.setattr(Engine, "__init__", fussy)
         with startup.started(case, not_asked, QUIET, store, key) as engine:
             assert engine.runtime.plan == toys.halved()
         assert {row.status for row in store.plans(10) if row.status_reason.startswith("plan: expected a")} == {"failed"}
+
+
+def test_who_interrupts_a_start_says_nothing_against_its_plan(
+    toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = key_of(case)
+    with StateStore(case.folder / "state") as store, startup.started(case, toys.halved, QUIET, store, key):
+        pass
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with (
+            monkeypatch.context() as broken,
+            pytest.raises(KeyboardInterrupt),
+            StateStore(case.folder / "state") as store,
+        ):
+            broken.setattr(Engine, "__init__", interrupted)
+            startup.started(case, not_asked, QUIET, store, key)
+    with (
+        StateStore(case.folder / "state") as store,
+        startup.started(case, not_asked, QUIET, store, key) as engine,
+    ):
+        assert engine.runtime.plan == toys.halved()
 
 
 def test_a_changed_scenario_is_served_again_after_a_restart(toys: Toys, case: Case) -> None:
