@@ -80,6 +80,12 @@ class Lineup:
         with self._lock:
             return {name: entered.served for name, entered in self._served.items()}
 
+    @property
+    def retired(self) -> tuple[Served, ...]:
+        """What was exchanged and still has requests."""
+        with self._lock:
+            return tuple(self._retired.values())
+
     def enter(self, model: str, wait: Callable[[int], Asked]) -> Entered | Asked | None:
         """Count a request in. None where nothing serves the model.
 
@@ -126,9 +132,19 @@ class Lineup:
             self._served.update({model: Entered(next(self._serials), served) for model, served in opened.items()})
             self._retired.update(old)
         self._close_retired()
-        if not wait:
-            return
+        if wait:
+            self.settle(old)
+
+    def settle(self, serials: Iterable[int] | None = None) -> None:
+        """Wait until these that were exchanged are closed, or all.
+
+        Raises
+        ------
+        InferenceError
+            Their requests do not end within `EXCHANGE_TIMEOUT_S`.
+        """
         with self._lock:
+            old = frozenset(self._retired if serials is None else serials)
             if not self._lock.wait_for(lambda: self._retired.keys().isdisjoint(old), EXCHANGE_TIMEOUT_S):
                 raise InferenceError(
                     "plan",

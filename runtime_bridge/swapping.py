@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -84,7 +86,10 @@ class Swapper:
         before, files_before = self._lineup.served, self._pool.files
         old = {name: served.pipeline.segments for name, served in before.items()}
         new = {name: scored.segments for name, scored in target.evaluation.models.items()}
-        route = stages(old, new, target.problem.memory_limit, fresh)
+        limit_bytes = target.problem.memory_limit
+        route = stages(old, new, limit_bytes, fresh)
+        if not _room_beside(route, self._lineup.retired, limit_bytes):
+            self._lineup.settle()
         if missing := [name for name in new if name not in {**files_before, **files}]:
             raise ModelError(
                 "plan", expected="a file for each model", got=f"none for {capped(missing)}", remedy="Name them."
@@ -164,6 +169,17 @@ def fitting_evaluation(problem: Problem, plan: Plan, scenario: Problem, cores: S
             "plan", expected=f"one for the models {capped(asked)}", got=capped(planned), remedy="Plan for these."
         )
     return evaluation
+
+
+def _room_beside(route: Sequence[Stage], retired: Iterable[Served], limit_bytes: Mapping[str, float]) -> bool:
+    """Whether plans before, of which requests are in flight, fit beside each stage. What is shared is counted again."""
+    held: Counter[str] = Counter()
+    for served in retired:
+        for segment in served.pipeline.segments:
+            held[segment.memory] += math.ceil(segment.resident_bytes + segment.transient_bytes)
+    return not held or all(
+        stage.peak_bytes[memory] + held[memory] <= limit for stage in route for memory, limit in limit_bytes.items()
+    )
 
 
 def _hand_on(outer: Future[Outputs], inner: Future[Outputs]) -> None:

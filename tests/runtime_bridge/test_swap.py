@@ -25,6 +25,7 @@ from edgeplan.formulation import (
 )
 from edgeplan.profiles import Session
 from edgeplan.runtime_bridge import LiveRuntime
+from edgeplan.runtime_bridge.pipeline import Pipeline
 
 from ..conftest import ORT, Toys, write_model
 
@@ -116,6 +117,33 @@ def test_no_more_memory_is_taken_than_the_limit_allows_and_nothing_is_lost(
         assert runtime.version == 1
         assert max(counts) == most
         assert {r.plan_version for r in runtime.records} == {0, 1}
+
+
+def test_no_third_plan_is_opened_while_requests_of_the_first_go_on(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = sized(toys, 85)
+    run_step, entered, gate = Pipeline.run_step, threading.Event(), threading.Event()
+
+    def slow(pipeline: Pipeline, *arguments: Any) -> None:
+        entered.set()
+        assert gate.wait(WAIT_S)
+        run_step(pipeline, *arguments)
+
+    with LiveRuntime(problem, toys.halved(), toys.files) as runtime:
+        counts = count_sessions(runtime, monkeypatch)
+        with monkeypatch.context() as slowed:
+            slowed.setattr(Pipeline, "run_step", slow)
+            asked = [runtime.submit(model, toys.feeds()) for model in toys.files]
+            assert entered.wait(WAIT_S)
+            runtime.swap(problem, thirds(toys))
+            third = threading.Thread(target=runtime.swap, args=(problem, toys.whole()))
+            third.start()
+            time.sleep(0.2)
+            gate.set()
+            third.join(WAIT_S)
+        assert runtime.plan == toys.whole()
+        assert max(counts) <= 8
+        for future in asked:
+            future.result(WAIT_S)
 
 
 @pytest.mark.parametrize("limit_mib", [100, 65, 45], ids=["together", "one by one", "in turn"])
