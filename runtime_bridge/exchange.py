@@ -45,7 +45,8 @@ def stages(
 ) -> tuple[Stage, ...]:
     """Stages from one plan to another, none of which takes more memory than the limit, where that can be.
 
-    Only the last may: where nothing else is left to close, and the new plan itself does.
+    Only the last may: where nothing else is left to close, and the new plan itself does. Where more is taken already
+    (the limit was lowered), it is that which no stage exceeds.
 
     Parameters
     ----------
@@ -83,6 +84,7 @@ def stages(
     after = {name: held(name, new) for name in left}
     both = {name: held(name, old, new) for name in left}
     now = sum(before.values(), start=np.zeros(len(memories)))
+    limits = np.maximum(limits, now)
     together = sum(both.values(), start=np.zeros(len(memories)))
     if (together <= limits).all():
         return (stage(tuple(left), True, together),)

@@ -60,6 +60,11 @@ def test_where_no_model_alone_can_change_all_are_closed() -> None:
     assert [(stage.models, stage.beside) for stage in stuck] == [(("a",), False)]
 
 
+def test_where_the_limit_was_lowered_models_still_change_in_turn() -> None:
+    old, new = {"a": whole(10), "b": whole(10)}, {"a": halved(8), "b": halved(8)}
+    assert outline(stages(old, new, {"host": 16})) == [(("a",), False, 18), (("b",), False, 16)]
+
+
 def test_models_come_and_go() -> None:
     route = stages({"a": whole(10)}, {"b": whole(10)}, {"host": 10})
     assert outline(route) == [(("a",), True, 10), (("b",), True, 10)]
