@@ -222,7 +222,7 @@ class Executor:
                 request.record.error = (
                     f"segment {step}: no end after {running.age_us / 1e6:.1f} s, predicted {running.expected_us:.0f} µs"
                 )
-                request.record.failed_segment = step
+                request.record.failed_segment, request.record.hung = step, True
                 hung.append(request.record)
                 if self._ended(running.start, failed=True):
                     ended.append(number)

@@ -61,6 +61,8 @@ class RequestRecord:
         The caller's own name for the request; empty where it gave none.
     failed_segment : int, optional
         Which of its segments failed or hung.
+    hung : bool
+        Whether a segment of it was given up.
     gated : bool
         Whether it was refused for what is wrong with its model or the device, before anything else was looked at.
     """
@@ -76,6 +78,7 @@ class RequestRecord:
     refused: bool = False
     label: str = ""
     failed_segment: int | None = None
+    hung: bool = False
     gated: bool = False
 
     @property

@@ -171,12 +171,10 @@ class Supervisor:
                 _log.exception("A check of the service's health failed.")
 
     def _hangs(self, at_us: float) -> list[Fault]:
-        """A model that hangs is quarantined at once: each further request would cost a core for seconds."""
+        """Quarantine models that hang, and open new sessions for them."""
         hung = self._runtime.give_up()
         for record in hung:
-            backend = self._backend(record)
-            for _ in range(self._health.settings.failures):
-                self._health.ended(record.model, (), at_us, failed_on=backend, reason=record.error)
+            self._health.hung(record.model, self._backend(record), at_us, record.error)
         models = {record.model for record in hung}
         if models:
             self._remedy(self._runtime.renew, models, abandon=True)
@@ -260,8 +258,8 @@ class Supervisor:
 
     def _ended(self, record: RequestRecord) -> None:
         past = self._runtime.history.get(record.plan_version)
-        if record.gated:
-            return  # it was not let through: another one is the probe
+        if record.gated or record.hung:
+            return  # it was not let through, so another one is the probe; or who gave it up counts it
         if record.refused or not record.segments:
             self._health.released(record.model)  # a probe that never ran makes room for another
         elif past is not None:

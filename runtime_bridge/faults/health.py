@@ -25,6 +25,8 @@ class BreakerSettings:
         Of probes in a row that close it again.
     first_wait_us, longest_wait_us : float
         Before the first probe; doubled by each probe that fails, up to the longest.
+    longest_hang_wait_us : float
+        The longest where probes hang: each leaves a thread behind, with a session.
     probe_timeout_us : float
         After which a probe that has not ended makes room for another.
     """
@@ -33,6 +35,7 @@ class BreakerSettings:
     successes: int = 2
     first_wait_us: float = 1e6
     longest_wait_us: float = 60e6
+    longest_hang_wait_us: float = 3600e6
     probe_timeout_us: float = 30e6
 
 
@@ -144,7 +147,14 @@ class Health:
             for backend in {*backends} - {failed_on}:
                 self._succeeded(model, backend, at_us)
             if failed_on:
-                self._failed(model, failed_on, at_us, reason)
+                self._failed(model, failed_on, at_us, reason, self.settings.longest_wait_us)
+
+    def hung(self, model: str, backend: str, at_us: float, reason: str) -> None:
+        """A segment hangs: its model is refused at once, for each further request would cost a core for seconds."""
+        with self._lock:
+            known = self._breakers.get((model, backend))
+            for _ in range(max(1, self.settings.failures - (known.failed if known else 0))):
+                self._failed(model, backend, at_us, reason, self.settings.longest_hang_wait_us)
 
     def refusal(self, model: str, backends: Iterable[str], at_us: float) -> str:
         """Why a request is to be refused now; empty where it may go, as a probe where it has to be one.
@@ -230,7 +240,7 @@ class Health:
         if breaker.succeeded >= self.settings.successes:
             del self._breakers[model, backend]
 
-    def _failed(self, model: str, backend: str, at_us: float, reason: str) -> None:
+    def _failed(self, model: str, backend: str, at_us: float, reason: str, longest_us: float) -> None:
         breaker = self._breakers.setdefault((model, backend), _Breaker())
         if breaker.failed == 0:
             breaker.since_us = at_us
@@ -240,7 +250,7 @@ class Health:
             if breaker.failed >= self.settings.failures:
                 self._open(breaker, at_us, self.settings.first_wait_us)
         elif at_us >= breaker.probe_us:
-            self._open(breaker, at_us, min(2 * breaker.wait_us, self.settings.longest_wait_us))
+            self._open(breaker, at_us, min(2 * breaker.wait_us, longest_us))
 
     @staticmethod
     def _open(breaker: _Breaker, at_us: float, wait_us: float) -> None:

@@ -75,6 +75,19 @@ def test_the_wait_doubles_up_to_the_longest() -> None:
     assert waits == [100.0, 200.0, 350.0, 350.0]
 
 
+def test_a_model_that_hangs_is_refused_at_once_and_probed_ever_more_seldom() -> None:
+    health, at_us, waits = Health(), 1.0, []
+    for _ in range(15):
+        health.hung("a", "cpu", at_us, "no end")
+        (quarantine,) = health.check(at_us).quarantined
+        assert health.refusal("a", ["cpu"], at_us + 1)
+        waits.append(quarantine.probe_us - at_us)
+        at_us = quarantine.probe_us
+        assert health.refusal("a", ["cpu"], at_us) == ""
+    assert waits[:3] == [1e6, 2e6, 4e6]
+    assert waits[-1] == 3600e6
+
+
 def test_what_began_before_it_opened_neither_closes_nor_prolongs_it() -> None:
     health = Health(SETTINGS)
     broken(health)
