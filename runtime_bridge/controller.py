@@ -226,15 +226,16 @@ class Controller:
             old = {s.model: s.rate_hz for s in self.problem.streams}
             # What was observed stays assumed where nobody said anything else.
             kept = {m: self.assumed.rate_hz.get(m, rate) if old.get(m) == rate else rate for m, rate in rates.items()}
-            outcome: _Outcome | None = None
             try:
                 self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
                 outcome = self._resolved(
                     "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled, prove
                 )
-            finally:  # whatever is raised
-                if outcome is None or outcome.action != "switched":
-                    self._adopt(*before)
+            except BaseException:
+                self._adopt(*before)
+                raise
+            if outcome.action != "switched":
+                self._adopt(*before)
             return self._decided("change", at_us, outcome)
 
     def knows(self, number: int) -> None:
@@ -411,7 +412,9 @@ class Controller:
         if self._planner is None:
             if self._stop.is_set():
                 remedy = "Ask again when it has started again."
-                raise PlannerCancelled("planner", expected="a service that goes on", got="one that stops", remedy=remedy)
+                raise PlannerCancelled(
+                    "planner", expected="a service that goes on", got="one that stops", remedy=remedy
+                )
             self._planner = Planner(self.problem, self._files)
             self._know_planner()
         return self._planner.replan

@@ -18,7 +18,6 @@ from .lineup import Lineup, Served
 from .sessions import SessionPool
 from .under_way import Outputs
 
-
 _log = logging.getLogger(__name__)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -102,20 +100,20 @@ def changed_case(
     folder = case.folder.resolve()
     profile = case.profile
     known = {model.name: model.sha256 for model in profile.models}
-    unknown = [model for model in change.add if known.get(model.name) != _sha256(model, folder)]
-    if unknown:
-        measured = run_beside(
-            measure,
-            unknown,
-            folder,
-            profile.settings,
-            cancelled=cancelled,
-            limit_s=PROFILE_LIMIT_S,
-            what="profile",
-            own_pids=own_pids,
-        )
-        by_name = {m.name: m for m in (*profile.models, *Profile.model_validate_json(measured).models)}
-        profile = profile.model_copy(update={"models": tuple(by_name.values())})
+    for model in change.add:
+        if known.get(model.name) != _sha256(model, folder):
+            measured = run_beside(
+                measure,
+                model,
+                folder,
+                profile.settings,
+                cancelled=cancelled,
+                limit_s=PROFILE_LIMIT_S,
+                what="profile",
+                own_pids=own_pids,
+            )
+            by_name = {m.name: m for m in (*profile.models, *Profile.model_validate_json(measured).models)}
+            profile = profile.model_copy(update={"models": tuple(by_name.values())})
     return Case.of(scenario, profile, case.folder)
 
 
@@ -179,11 +177,14 @@ def refuse_outside(folder: Path, change: ScenarioChange) -> None:
             raise Refusal(400, f"model {model.name!r}"[:80], expected, got=repr(named)[:80])
 
 
-def measure(models: list[AddedModel], folder: Path, settings: ProfileSettings) -> str:
-    """Profile models as the others were, but quickly; the profile as JSON."""
-    shapes: Mapping[str, Any] = {name: shape for model in models for name, shape in model.shapes.items()}
-    named = {m.name: path if (path := folder / (m.path or m.name)).is_file() else m.path or m.name for m in models}
+def measure(model: AddedModel, folder: Path, settings: ProfileSettings) -> str:
+    """Profile a model as the others were, but quickly; the profile as JSON.
+
+    Each for itself: sizes go by the names of inputs, and models call theirs alike.
+    """
+    path = folder / (model.path or model.name)
+    named = {model.name: path if path.is_file() else model.path or model.name}
     quick = settings.model_copy(update={"quick": True, "budget_s": None})
     with tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary) / "profile.json"
-        return profile_models(named, local_platform(), quick, output, shapes=shapes).model_dump_json()
+        return profile_models(named, local_platform(), quick, output, shapes=model.shapes).model_dump_json()

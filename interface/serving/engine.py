@@ -206,7 +206,7 @@ class Engine:
         self.models = described
 
     def _first_answer(self, model: str, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Ask a model. That it is refused while there is too much to do says nothing against it: then it is asked again."""
+        """Ask a model; again where it is refused: that there is too much else to do says nothing against it."""
         until_s = time.monotonic() + FIRST_ANSWER_S
         while True:
             try:

@@ -196,7 +196,7 @@ def test_a_model_that_goes_takes_its_fault_along(toys: Toys, monkeypatch: pytest
 
 
 def test_only_one_request_at_a_time_probes_a_model(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that hangs takes a core for seconds; were those that are refused meanwhile to make room, it would take all."""
+    """One that hangs takes a core for seconds; were those refused meanwhile to make room, it would take all of them."""
     with watched(toys, toys.problem, toys.halved(), toys.files, monkeypatch) as w:
         w.faulty.failing.add("left")
         for _ in range(QUICK.failures):

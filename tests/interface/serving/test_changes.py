@@ -14,14 +14,22 @@ pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
 from edgeplan.formulation import AdmissionError, InferenceError, PlannerCancelled, PlannerError, PlannerTimeout
 from edgeplan.interface.case import Case
+from edgeplan.interface.serving import changes
 from edgeplan.interface.serving.app import create_app
 from edgeplan.interface.serving.beside import run_beside
-from edgeplan.interface.serving.changes import ScenarioChange, changed_scenario, refuse_outside
+from edgeplan.interface.serving.changes import (
+    AddedModel,
+    ScenarioChange,
+    changed_case,
+    changed_scenario,
+    refuse_outside,
+)
 from edgeplan.interface.serving.engine import Engine, EngineSettings
 from edgeplan.interface.serving.http.refusal import Refusal
 from fastapi.testclient import TestClient
 
 from ...conftest import Toys, write_model
+from .conftest import profile_of
 from .test_app import request_for
 from .test_steering import ended
 
@@ -186,6 +194,33 @@ def test_a_model_that_was_never_profiled_is_measured_beside_the_service(
     assert job["status"] == "done", job["error"]
     assert client.post("/v2/models/third/infer", json=request_for(toys)).status_code == 200
     assert {model.name for model in engine.case.profile.models} == {"left", "right", "third"}
+
+
+def test_models_are_measured_each_with_its_own_sizes(toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, tuple[int, ...]]]] = []
+
+    def beside(_: object, model: AddedModel, *__: object, **___: object) -> str:
+        asked.append((model.name, model.shapes))
+        found = profile_of(toys)
+        return found.model_copy(
+            update={"models": (found.models[0].model_copy(update={"name": model.name}),)}
+        ).model_dump_json()
+
+    monkeypatch.setattr(changes, "run_beside", beside)
+    monkeypatch.setattr(changes, "_sha256", lambda *_: "another")
+    sizes = {"one": (1, 8, 12, 12), "two": (1, 8, 24, 24)}
+    added = [
+        {
+            "name": name,
+            "path": "left.onnx",
+            "shapes": {"image": size},
+            "stream": {"model": name, "arrival": {"kind": "poisson", "rate_hz": 1.0}},
+        }
+        for name, size in sizes.items()
+    ]
+    found = changed_case(case, change(add=added), threading.Event())
+    assert asked == [(name, {"image": size}) for name, size in sizes.items()]
+    assert [model.name for model in found.problem.models] == ["left", "right", "one", "two"]
 
 
 def test_work_beside_is_ended_when_it_is_not_wanted(tmp_path: Path) -> None:

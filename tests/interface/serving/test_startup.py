@@ -116,13 +116,10 @@ def test_who_interrupts_a_start_says_nothing_against_its_plan(
         raise KeyboardInterrupt
 
     for _ in range(3):
-        with (
-            monkeypatch.context() as broken,
-            pytest.raises(KeyboardInterrupt),
-            StateStore(case.folder / "state") as store,
-        ):
+        with monkeypatch.context() as broken, StateStore(case.folder / "state") as store:
             broken.setattr(Engine, "__init__", interrupted)
-            startup.started(case, not_asked, QUIET, store, key)
+            with pytest.raises(KeyboardInterrupt):
+                startup.started(case, not_asked, QUIET, store, key)
     with (
         StateStore(case.folder / "state") as store,
         startup.started(case, not_asked, QUIET, store, key) as engine,
