@@ -274,12 +274,12 @@ class Controller:
 
     def _try_out(self) -> Decision | None:
         """Look whether the plan that is on probation should go."""
-        if (worse := self._probation.check()) is None:
-            if self._log and self._unproved is not None and not self._probation.under_way:
-                number, self._unproved = self._unproved, None
-                self._log.mark(number, "good")
-            return None
-        with self._deciding:
+        with self._deciding:  # else a plan could be found good between its exchange and its probation
+            if (worse := self._probation.check()) is None:
+                if self._log and self._unproved is not None and not self._probation.under_way:
+                    number, self._unproved = self._unproved, None
+                    self._log.mark(number, "good")
+                return None
             if self.runtime.version != worse.version:
                 return None  # somebody exchanged it meanwhile
             return self._gone_back(worse.before, worse.reason, "trial")
