@@ -86,6 +86,7 @@ class Observer:
             while self._arrivals and self._arrivals[0][0] < at_us - self.window_us:
                 self._arrivals.popleft()  # not left to `observe`: nobody may call it
             self._arrivals.append((at_us, model))
+            self._drop(at_us - self.window_us)
 
     def finished(self, record: RequestRecord, predicted: Mapping[tuple[int, int | None], tuple[str, float]]) -> None:
         """Note the segments of a request; `predicted` has configuration name and microseconds by segment and gang."""
@@ -102,6 +103,7 @@ class Observer:
             while self._runs and self._runs[0].at_us < record.finish_us - self.window_us:
                 self._runs.popleft()
             self._runs.extend(runs)
+            self._drop(record.finish_us - self.window_us)
 
     def forget(self) -> None:
         """Begin the window anew: what it holds is not to be believed, for this process was stopped meanwhile."""
@@ -109,6 +111,13 @@ class Observer:
             self._arrivals.clear()
             self._runs.clear()
             self._samples = deque([CoreSample.take(set(self.own_pids))])
+
+    def _drop(self, oldest_us: float) -> None:
+        """Forget what is older: also where nobody observes."""
+        while self._arrivals and self._arrivals[0][0] < oldest_us:
+            self._arrivals.popleft()
+        while self._runs and self._runs[0].at_us < oldest_us:
+            self._runs.popleft()
 
     def observe(self) -> Observation:
         """Summarise the window that ends now and forget what is older."""
@@ -118,10 +127,7 @@ class Observer:
             self._samples.append(sample)
             while len(self._samples) > 2 and self._samples[1].at_us <= oldest:
                 self._samples.popleft()
-            while self._arrivals and self._arrivals[0][0] < oldest:
-                self._arrivals.popleft()
-            while self._runs and self._runs[0].at_us < oldest:
-                self._runs.popleft()
+            self._drop(oldest)
             foreign = foreign_share(self._samples[0], sample) if self._samples[0].at_us < now else {}
             arrivals = [model for _, model in self._arrivals]
             runs = list(self._runs)

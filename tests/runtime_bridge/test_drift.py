@@ -116,3 +116,15 @@ def test_somebody_elses_work_on_a_core_is_seen_and_ones_own_is_not() -> None:
         left = foreign_share(with_hog, CoreSample.take([os.getpid(), hog]))[core]
     assert foreign > 0.3
     assert left < foreign - 0.2
+
+
+def test_what_nobody_observes_is_forgotten_too() -> None:
+    observer = Observer(window_us=1e6)
+    for k in range(5000):
+        at_us = 1e4 * k
+        observer.arrived("a", at_us)
+        record = RequestRecord(k, "a", 0, at_us, at_us + 1e6, at_us + 100.0)
+        record.segments.append(SegmentRecord(0, (0,), at_us, at_us + 100.0, 100.0))
+        observer.finished(record, {(0, None): ("c", 100.0)})
+    assert len(observer._arrivals) < 200
+    assert len(observer._runs) < 400
