@@ -83,8 +83,6 @@ class Observer:
     def arrived(self, model: str, at_us: float) -> None:
         """Note an arrival."""
         with self._lock:
-            while self._arrivals and self._arrivals[0][0] < at_us - self.window_us:
-                self._arrivals.popleft()  # not left to `observe`: nobody may call it
             self._arrivals.append((at_us, model))
             self._drop(at_us - self.window_us)
 
@@ -100,8 +98,6 @@ class Observer:
         if whole_us > 0:
             runs.append(_Run(record.finish_us, record.model, "", ran_us / whole_us))
         with self._lock:
-            while self._runs and self._runs[0].at_us < record.finish_us - self.window_us:
-                self._runs.popleft()
             self._runs.extend(runs)
             self._drop(record.finish_us - self.window_us)
 
