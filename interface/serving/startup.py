@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ...formulation import Plan, refuse_stale
+from ...formulation import Plan, Problem, evaluate, refuse_stale
 from ...runtime_bridge import prepare_plan
 from ...runtime_bridge.state import StateStore
 from ..case import Case
@@ -63,7 +63,7 @@ def started(
 def _opened(case: Case, plan: Plan, settings: EngineSettings, keeper: Keeper | None, reason: str) -> Engine:
     number = keeper.begin(plan, "start", reason) if keeper else -1
     try:
-        engine = Engine(case.problem, plan, case.files, settings, case=case, keeper=keeper)
+        engine = Engine(case.problem, _fitting(case.problem, plan), case.files, settings, case=case, keeper=keeper)
     except Exception as error:  # who interrupts it says nothing against the plan
         if keeper is not None:
             keeper.mark(number, "failed", str(error) or repr(error))
@@ -72,3 +72,17 @@ def _opened(case: Case, plan: Plan, settings: EngineSettings, keeper: Keeper | N
         engine.controller.knows(number)
         engine.when_proved(PROOF_S, lambda: keeper.mark(number, "good"))
     return engine
+
+
+def _fitting(problem: Problem, plan: Plan) -> Plan:
+    """The plan, without gangs where it cannot run with them.
+
+    It may have been made for times that were observed, by which a gang was faster that by the measured ones is not.
+    """
+    if evaluate(problem, plan).models:
+        return plan
+    parts = (
+        part.model_copy(update={"segments": tuple(s.model_copy(update={"gangs": ()}) for s in part.segments)})
+        for part in plan.models
+    )
+    return plan.model_copy(update={"models": tuple(parts)})

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server's packages are an extra")
 
-from edgeplan.formulation import Plan, StalePlanError
+from edgeplan.formulation import Gang, Plan, StalePlanError
 from edgeplan.interface.case import Case
 from edgeplan.interface.serving import startup
 from edgeplan.interface.serving.changes import ScenarioChange, changed_case
@@ -18,7 +18,7 @@ from edgeplan.interface.serving.engine import Engine, EngineSettings
 from edgeplan.interface.serving.keeper import Keeper, base_key
 from edgeplan.runtime_bridge.state import StateStore
 
-from ...conftest import ORT, Toys
+from ...conftest import CORES, GANG, ORT, Toys
 
 WAIT_S = 20
 QUIET = EngineSettings(adapt=False)
@@ -103,6 +103,26 @@ def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
         with startup.started(case, not_asked, QUIET, store, key) as engine:
             assert engine.runtime.plan == toys.halved()
         assert {row.status for row in store.plans(10) if row.status_reason.startswith("plan: expected a")} == {"failed"}
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="a gang needs two cores")
+def test_a_plan_made_for_times_that_were_observed_serves_again(toys: Toys, case: Case) -> None:
+    """By the measured times its gangs are no faster than one thread; nobody would plan them so now."""
+    key, gang = key_of(case), Gang(configuration=GANG, cores=CORES)
+    parts = tuple(
+        part.model_copy(
+            update={"segments": tuple(s.model_copy(update={"cores": CORES, "gangs": (gang,)}) for s in part.segments)}
+        )
+        for part in toys.halved().models
+    )
+    with StateStore(case.folder / "state") as store:
+        with startup.started(case, toys.whole, QUIET, store, key) as engine:
+            assert engine.keeper is not None
+            number = engine.keeper.begin(toys.halved().model_copy(update={"models": parts}), "drift", "slower")
+            engine.keeper.mark(number, "good")
+        with startup.started(case, not_asked, QUIET, store, key) as engine:
+            assert [len(part.segments) for part in engine.runtime.plan.models] == [2, 2]
+            engine.submit("left", toys.feeds()).result(WAIT_S)
 
 
 def test_who_interrupts_a_start_says_nothing_against_its_plan(
