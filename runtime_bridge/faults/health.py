@@ -144,8 +144,13 @@ class Health:
             Why it failed.
         """
         with self._lock:
-            for backend in {*backends} - {failed_on}:
+            ran = {*backends}
+            for backend in ran - {failed_on}:
                 self._succeeded(model, backend, at_us)
+            # A probe may go another way than the broken one (as planned, not as a gang): with it that was probed too.
+            for other in [b for (m, b), found in self._breakers.items() if m == model and found.probing]:
+                if other not in ran and other != failed_on:
+                    self._probed(model, other, at_us, worked=not failed_on)
             if failed_on:
                 self._failed(model, failed_on, at_us, reason, self.settings.longest_wait_us)
 
@@ -227,6 +232,9 @@ class Health:
 
     def _succeeded(self, model: str, backend: str, at_us: float) -> None:
         self._last_success_us[backend] = max(at_us, self._last_success_us.get(backend, at_us))
+        self._probed(model, backend, at_us, worked=True)
+
+    def _probed(self, model: str, backend: str, at_us: float, *, worked: bool) -> None:
         breaker = self._breakers.get((model, backend))
         if breaker is None:
             return
@@ -234,8 +242,8 @@ class Health:
             breaker.failed = 0
             return
         breaker.probing = False
-        if at_us < breaker.probe_us:
-            return  # began before the breaker opened: says nothing about now
+        if at_us < breaker.probe_us or not worked:
+            return  # began before the breaker opened, or failed elsewhere: says nothing about now
         breaker.succeeded += 1
         if breaker.succeeded >= self.settings.successes:
             del self._breakers[model, backend]

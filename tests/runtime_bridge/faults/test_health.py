@@ -109,6 +109,18 @@ def test_a_probe_that_never_ends_or_never_ran_makes_room_for_another() -> None:
     assert health.refusal("a", ["cpu"], 1202.0) == ""
 
 
+def test_a_probe_that_goes_another_way_counts() -> None:
+    health = Health(SETTINGS)
+    broken(health)
+    for at_us in (200.0, 300.0):
+        assert health.refusal("a", ["cpu", "npu"], at_us) == ""
+        assert health.refusal("a", ["cpu", "npu"], at_us + 1)
+        health.ended("a", ["npu"], at_us + 2, failed_on="npu", reason="no luck")
+        assert health.refusal("a", ["cpu", "npu"], at_us + 3) == "", "it has ended, whatever it says"
+        health.ended("a", ["npu"], at_us + 4)
+    assert health.check(400.0).quarantined == ()
+
+
 def test_a_lost_backend_is_told_from_a_broken_model() -> None:
     health = Health(SETTINGS)
     for model in "abc":
