@@ -333,7 +333,9 @@ class Controller:
         solve_s = (now_us() - began_us) / 1e6
         better, reason = outcome.worth_switching(self._min_gain)
         words = f"{why}: {reason}" if why else reason
-        if outcome.plan is None or (not best_effort and outcome.view.startswith("deadlines")):
+        if outcome.unmet and not best_effort:
+            words = f"{why}: not every limit can be kept: {'; '.join(outcome.unmet)}"
+        if outcome.plan is None or (not best_effort and outcome.unmet):
             return _Outcome("failed" if origin == "change" else "kept", words, solve_s, 0.0, outcome)
         if not better and origin != "change":
             return _Outcome("kept", words, solve_s, 0.0, outcome)

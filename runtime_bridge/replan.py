@@ -24,6 +24,11 @@ from .trial import Prediction, predict
 FOREIGN_SPEED = 0.5
 """Share of a core that a pinned thread keeps against one busy thread of another process: an even split."""
 
+_LEAST_LIMITS = 2
+"""Number of the view with the fewest limits; those behind it have fewer requests."""
+_SHARES = (0.5, 0.25, 0.1, 0.03)
+"""Of the requests, that a plan is made for where the device cannot carry all: admission refuses the rest."""
+
 
 @dataclass(frozen=True)
 class Replan:
@@ -43,6 +48,8 @@ class Replan:
         How the running plan would fare; None where it cannot run any more.
     predictions : dict of str to Prediction
         What the best plan is predicted to do to each model's requests.
+    unmet : tuple of str
+        Why limits had to be let go: what clashes where none is.
     """
 
     problem: Problem
@@ -51,6 +58,12 @@ class Replan:
     current: Evaluation | None
     judged: Judgement | None
     predictions: Mapping[str, Prediction] = field(default_factory=dict)
+    unmet: tuple[str, ...] = ()
+
+    @property
+    def clashes(self) -> tuple[str, ...]:
+        """What clashes where there is no plan, in words."""
+        return tuple(clash.sentence for clash in self.best.solution.clashes)
 
     @property
     def plan(self) -> Plan | None:
@@ -70,7 +83,7 @@ class Replan:
         """
         new, old = self.best.judgement, self.judged
         if self.plan is None or new is None:
-            clashes = "; ".join(clash.sentence for clash in self.best.solution.clashes)
+            clashes = "; ".join(self.clashes)
             return False, f"no plan found ({self.best.solution.status}{': ' + clashes if clashes else ''})"
         note = f", {self.view}" if self.view else ""
         if old is None:
@@ -102,7 +115,9 @@ def replan(problem: Problem, running: Plan | None, seen: Assumptions, time_limit
     seed : int
     """
     outcomes: list[Replan] = []
-    for stage in _views(_adapted(problem, seen), seen.taken):
+    for number, stage in enumerate(_views(_adapted(problem, seen), seen.taken)):
+        if number > _LEAST_LIMITS and not any("utilisation" in clash for clash in outcomes[-1].clashes):
+            break  # fewer requests are no help
         for view, candidate in stage:
             best = by_simulation(candidate, time_limit_s=time_limit_s, seed=seed)[0]
             current = evaluate(candidate, running) if running else None
@@ -112,7 +127,8 @@ def replan(problem: Problem, running: Plan | None, seen: Assumptions, time_limit
         if planned:
             chosen = min(planned, key=Replan.rank)
             assert chosen.plan is not None
-            return replace(chosen, predictions=predict(chosen.problem, chosen.plan, seed))
+            predictions = predict(chosen.problem, chosen.plan, seed)
+            return replace(chosen, predictions=predictions, unmet=outcomes[0].clashes if number else ())
     return outcomes[0]
 
 
@@ -182,6 +198,9 @@ def _views(problem: Problem, taken: frozenset[int]) -> Iterator[list[tuple[str, 
     yield [("deadlines held for single requests only", relaxed)]
     free = tuple(s.model_copy(update={"deadline_us": None}) for s in relaxed.streams)
     yield [("deadlines let go", relaxed.replace(streams=free))]
+    for share in _SHARES:
+        fewer = tuple(stream.at_rate(stream.rate_hz * share) for stream in free)
+        yield [(f"deadlines let go, for {share:.0%} of the requests", relaxed.replace(streams=fewer))]
 
 
 def _without_cores(problem: Problem, taken: frozenset[int]) -> Problem | None:

@@ -65,7 +65,7 @@ def serve(
         from ..serving.app import AppSettings, create_app
         from ..serving.http.places import ConnectionLimits
         from ..serving.http.refusal_log import RefusalLog
-        from ..serving.http.server import Server
+        from ..serving.http.server import Server, bound
     except ModuleNotFoundError as error:
         raise UnsupportedError(
             "edgeplan serve",
@@ -84,10 +84,11 @@ def serve(
     token = os.environ.get(TOKEN_VARIABLE) or None
     context.with_resource(logging_to_stderr(log_format, log_level, [token]))
     case = load(scenario, profile).here()
+    given = None if plan_path is None else Plan.load(plan_path)
 
     def first_plan() -> Plan:
-        if plan_path is not None:
-            return Plan.load(plan_path)
+        if given is not None:
+            return given
         solution = make_plan(case, time_limit_s=time_limit_s, seed=seed)
         if solution.plan is None:
             output.result(
@@ -102,22 +103,27 @@ def serve(
     clients = ConnectionLimits(max_connections=max_connections, max_body_bytes=limits.max_request_bytes)
     _log_start(case, settings, limits, state)
     with ExitStack() as stack:
+        listener = stack.enter_context(bound(host, port))  # first: where it is taken, nothing else is worth doing
         trouble = partial(event, logging.WARNING, "state")
         store = None if state is None else stack.enter_context(StateStore(state, on_trouble=trouble))
         named = None if case.scenario.profile is None else case.folder / case.scenario.profile
         key = base_key(scenario, profile or named, plan_path)
         engine = stack.enter_context(started(case, first_plan, settings, store, key))
+        if engine.keeper is not None and engine.keeper.case.scenario != case.scenario:
+            event(logging.WARNING, "state", "The scenario as it was changed while it was served goes before its file.")
 
-        def tell(bound: int) -> None:
-            message = f"Serving {', '.join(engine.models)} on http://{host}:{bound}/v2; /edgeplan/ shows it at work."
+        def tell(taken: int) -> None:
+            message = f"Serving {', '.join(engine.models)} on http://{host}:{taken}/v2; /edgeplan/ shows it at work."
             solver = engine.runtime.plan.solver
             plan = {"method": solver.method, "status": solver.status, "policy": solver.policy}
             told = {"models": list(engine.models), "plan": plan, "sessions_s": engine.opened_s}
-            event(logging.INFO, "listening", message, host=host, port=bound, **told)
+            event(logging.INFO, "listening", message, host=host, port=taken, **told)
 
         # The server takes the signals, and when it has stopped sends them once more to who had them before.
         with stop_on_signals():
-            Server(RefusalLog(create_app(engine, limits)), engine, host, port, clients, on_listening=tell).run()
+            Server(RefusalLog(create_app(engine, limits)), engine, host, port, clients, on_listening=tell).run(
+                [listener]
+            )
         event(logging.INFO, "stopping", f"Stopping, {engine.runtime.in_flight} requests in flight.")
         drained = engine.close()
         message = "Stopped; every request was answered." if drained else "Stopped; requests were left unanswered."

@@ -15,6 +15,7 @@ from .beside import run_beside
 from .http.refusal import Refusal
 
 PROFILE_LIMIT_S = 600.0
+NO_CHANGE = "nothing"
 
 
 class _Part(BaseModel):
@@ -36,7 +37,7 @@ class AddedModel(_Part):
         How it is asked.
     """
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     path: str | None = Field(default=None, max_length=1000)
     shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     stream: Stream | None = None
@@ -80,7 +81,7 @@ class ScenarioChange(_Part):
             if "deadline_us" in change.model_fields_set:
                 due = change.deadline_us
                 parts.append(f"{change.model} {'without a deadline' if due is None else f'within {due / 1e3:g} ms'}")
-        return ", ".join(parts) or "the same scenario"
+        return ", ".join(parts) or NO_CHANGE
 
 
 def changed_case(
@@ -130,6 +131,8 @@ def changed_scenario(scenario: Scenario, change: ScenarioChange) -> Scenario:
         It names models that are not there, or that are there already, or leaves none.
     """
     subject = "scenario change"
+    if change.words == NO_CHANGE:
+        raise Refusal(400, subject, "something that changes", got="nothing")
     models = {model.name: model for model in scenario.models}
     streams = {stream.model: stream for stream in scenario.streams}
     for name in change.remove:
@@ -154,6 +157,8 @@ def changed_scenario(scenario: Scenario, change: ScenarioChange) -> Scenario:
         streams[each.model] = stream
     if not models:
         raise Refusal(400, subject, "at least one model that stays", got="none")
+    if scenario.objective == "response" and (silent := [name for name in models if name not in streams]):
+        raise Refusal(400, subject, "a stream for every model", got=f"none for {', '.join(silent)}"[:80])
     try:
         return Scenario.model_validate(
             {**scenario.model_dump(), "models": tuple(models.values()), "streams": tuple(streams.values())}

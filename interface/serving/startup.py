@@ -53,6 +53,8 @@ def started(
                 return _opened(kept.here(), plan, settings, Keeper(store, key, kept), "the last good plan")
             except Exception as error:  # whatever a backend or the system raises: another plan may do
                 _log.warning("The plan that was kept cannot be served: %s", error)
+        if any(row.base_key != key for row in store.plans(1)):
+            _log.warning("The files are others than those of the state: what is kept for those is not taken over.")
     plan = first_plan()
     refuse_stale(case.problem, plan)
     prepare_plan(case.problem, plan, case.files)

@@ -246,6 +246,7 @@ def test_a_scenario_changes_and_a_change_that_fails_changes_nothing(toys: Toys) 
         )
         failed = controller.change(hard, toys.files, "too hard", time_limit_s=0.5)
         assert failed.action == "failed"
+        assert "not every limit can be kept: deadline of" in failed.reason
         assert controller.problem is toys.problem
         assert runtime.problem is toys.problem
         assert len(log.entries) == 1
@@ -411,3 +412,11 @@ def test_what_a_fault_leaves_is_what_is_solved(toys: Toys) -> None:
     assert everything.plan is not None, "models that have nothing else keep what they have"
     tight = replan(problem, None, Assumptions(rates, memory_bytes={"host": 1.0}), 2.0, 0)
     assert tight.plan is None
+
+
+def test_more_than_the_device_can_carry_is_planned_for_a_share_of_it(toys: Toys) -> None:
+    problem = toys.problem.replace(streams=tuple(stream.at_rate(5000.0) for stream in toys.problem.streams))
+    found = replan(problem, None, Assumptions(dict.fromkeys(toys.files, 5000.0)), 0.5, 0)
+    assert found.plan is not None
+    assert "of the requests" in found.view
+    assert any("utilisation" in clash for clash in found.unmet)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from socket import socket
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from ....formulation import PlatformError
 from ..engine import DRAIN_TIMEOUT_S, Engine
 from .connections import Connection
 from .notify import notify, watchdog_interval_s
@@ -29,6 +30,29 @@ wait its turn at each of the several steps that a request takes, and refusals wi
 _SWEEP_S = 0.5
 _OTHER_FILES = 256
 """Open files that connections leave to models, state and planning."""
+
+
+def bound(host: str, port: int) -> socket:
+    """A socket that has an address, but does not listen yet; 0 takes a free port.
+
+    Raises
+    ------
+    PlatformError
+        No such address here, or another process has it.
+    """
+    found = socket(AF_INET6 if ":" in host else AF_INET)
+    try:
+        found.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        found.bind((host, port))
+        return found
+    except OSError as error:
+        found.close()
+        raise PlatformError(
+            f"address {host}:{port}",
+            expected="one of this machine that is free",
+            got=str(error),
+            remedy="Name another with --host and --port, or stop what listens there.",
+        ) from error
 
 
 class Server(uvicorn.Server):

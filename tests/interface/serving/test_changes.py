@@ -53,6 +53,9 @@ def test_rates_and_deadlines_change_and_the_rest_stays(case: Case) -> None:
 
 def test_models_come_and_go(case: Case) -> None:
     stream = {"model": "new", "arrival": {"kind": "poisson", "rate_hz": 3.0}}
+    for name in ("a b", "a/b", "..", "", ".hidden"):
+        with pytest.raises(ValueError, match="pattern"):
+            change(add=[{"name": name}])
     asked = change(add=[{"name": "new", "path": "left.onnx", "stream": stream}], remove=["left"])
     scenario = changed_scenario(case.scenario, asked)
     assert [model.name for model in scenario.models] == ["right", "new"]
@@ -68,6 +71,9 @@ def test_models_come_and_go(case: Case) -> None:
         ({"remove": ["left", "right"]}, "at least one model"),
         ({"add": [{"name": "left"}]}, "models to add that are not there"),
         ({"streams": [{"model": "nobody", "rate_hz": 1}]}, "streams among left, right"),
+        ({"add": [{"name": "new"}]}, "a stream for every model, got none for new"),
+        ({}, "something that changes"),
+        ({"streams": [LEFT]}, "something that changes"),
         ({"add": [{"name": "new", "stream": {**LEFT, "arrival": {"kind": "poisson", "rate_hz": 1}}}]}, "a stream for"),
     ],
 )
@@ -83,7 +89,7 @@ def test_no_file_outside_the_folder_is_looked_at(case: Case, path: str) -> None:
     with pytest.raises(Refusal, match="within the scenario's folder"):
         refuse_outside(case.folder, change(add=[{"name": "new", "path": path}]))
     with pytest.raises(Refusal, match="within the scenario's folder"):
-        refuse_outside(case.folder, change(add=[{"name": "../secret"}]))
+        refuse_outside(case.folder, change(add=[{"name": "secret", "path": "../secret"}]))
     refuse_outside(case.folder, change(add=[{"name": "new", "path": "left.onnx"}, {"name": "squeezenet"}]))
 
 
@@ -117,6 +123,7 @@ def test_a_model_goes_and_comes_again_while_the_other_serves(toys: Toys, served:
 def test_a_change_that_cannot_be_planned_changes_nothing(toys: Toys, served: tuple[Engine, TestClient]) -> None:
     _, client = served
     before = client.get("/edgeplan/scenario").json()
+    nowhere = {"model": "nowhere", "arrival": {"kind": "poisson", "rate_hz": 1.0}}
     for asked, status in (
         ({"add": [{"name": "x", "path": "../x.onnx"}]}, 400),
         ({"remove": ["nobody"]}, 400),
@@ -126,7 +133,7 @@ def test_a_change_that_cannot_be_planned_changes_nothing(toys: Toys, served: tup
         assert client.post("/edgeplan/changes", json=asked).status_code in {status, 400}
     for asked in (
         {"streams": [{**LEFT, "deadline_us": 1.0}], "time_limit_s": 0.5},
-        {"add": [{"name": "nowhere", "path": "nowhere.onnx"}]},
+        {"add": [{"name": "nowhere", "path": "nowhere.onnx", "stream": nowhere}]},
     ):
         job = ended(client, client.post("/edgeplan/changes", json=asked))
         assert job["status"] == "failed"
