@@ -31,8 +31,8 @@ FIRST_ANSWER_S = 30.0
 _REFUSED_S = 0.1
 _KEPT_DECISIONS = 1000
 _KEPT_RECORDS = 5000
-_OWN = "\0own"
-"""Label of requests that nobody sent; no text of JSON that clients send as an id begins so."""
+_OWN = "own"
+"""Label of requests that nobody sent: this very object, so that no client can send one."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class Engine:
             time.sleep(_REFUSED_S)
 
     def _ended(self, record: RequestRecord) -> None:
-        if self._serving and record.label != _OWN:
+        if self._serving and record.label is not _OWN:
             self.statistics.ended(record, time.time_ns() // 1_000_000)
             self.records.append(record)
             if self._on_record is not None:
