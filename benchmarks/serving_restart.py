@@ -2,7 +2,7 @@
 
 A service on light models is started with an empty state (it plans first), killed by SIGKILL, and started again and
 again: from the start of the process to the first answered request. Beside it, in turns, a process that only imports
-what the service imports, and opens the same sessions.
+what the service imports.
 
     python benchmarks/serving_restart.py --profile profile.json --output docs/results/serving_restart.md
 """
@@ -20,6 +20,7 @@ import urllib.request
 from pathlib import Path
 
 import yaml
+from edgeplan.interface.serving.startup import PROOF_S
 from edgeplan.profiles import machine_fingerprint
 
 MODELS = ("squeezenet", "shufflenet", "inception_v1", "resnet50")
@@ -60,7 +61,8 @@ class Started:
         self.answered_s = time.monotonic() - began_s
 
     def kill(self) -> None:
-        """As a crash would."""
+        """As a crash would, once the plan has proved itself."""
+        time.sleep(PROOF_S + 1.0)
         self._process.kill()
         self._process.wait()
         assert self._process.stderr is not None
