@@ -70,6 +70,7 @@ def test_answers_are_right(method: str, kind: str) -> None:
         assert len(solution.front) == len(best.front)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_the_same_seed_gives_the_same_plan(method: str, kind: str) -> None:
     first, second = (solve(problem_of(kind), method, time_limit_s=20, seed=1) for _ in range(2))

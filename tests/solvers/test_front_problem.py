@@ -68,7 +68,7 @@ def figures(points: Sequence[FrontPoint]) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("workspace", [True, False])
+@pytest.mark.parametrize("workspace", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_equals_brute_force(kind: ProblemKind, workspace: bool, seed: int) -> None:
     problem = adding_up(random_problem(kind, seed), workspace)

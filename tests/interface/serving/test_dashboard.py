@@ -226,6 +226,7 @@ def test_faults_come_and_go(address: str, page: Page) -> None:
 
 
 @needs_browser
+@pytest.mark.slow
 def test_it_outlives_the_server(toys: Toys, page: Page) -> None:
     with Engine(toys.problem, toys.whole(), toys.files, EngineSettings(adapt=False)) as engine:
         with served(engine) as port:

@@ -80,6 +80,7 @@ def test_who_sends_too_slowly_is_told_so(served: Served) -> None:
         assert not left, "the server goes on waiting"
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_closed(toys: Toys, served: Served) -> None:
     request = request_bytes(toys)
     with served.connect() as connection:
@@ -158,6 +159,7 @@ def test_many_silent_connections_harm_nobody(toys: Toys, tmp_path: Path, many: i
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_waits_for_no_half_request(toys: Toys, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack, serving(toys, tmp_path) as served:
         idle, half = (stack.enter_context(served.connect()) for _ in range(2))

@@ -84,6 +84,7 @@ def test_about_nineteen_of_twenty_intervals_cover() -> None:
     assert 0.85 <= np.mean(covered) <= 1.0
 
 
+@pytest.mark.slow
 def test_a_fair_share_cannot_fit_threads_that_wait_for_each_other() -> None:
     activities = planted(12, 2)
     co_runs, held_out = design_of(activities, 2)

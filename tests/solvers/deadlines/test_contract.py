@@ -68,6 +68,7 @@ def test_answers_are_right(method: str, kind: str) -> None:
             assert solution.evaluation.cost == pytest.approx(best.evaluation.cost)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), PAIRS)
 def test_the_same_seed_gives_the_same_schedule(method: str, kind: str) -> None:
     first, second = (solve(problem_of(kind), method, time_limit_s=20, seed=1) for _ in range(2))

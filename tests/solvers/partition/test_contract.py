@@ -33,7 +33,7 @@ KINDS = {
     "latency, two blocks, colours": PartitionKind(objective="latency", blocks=2, colours=0.4),
     "latency, CPU only nodes": PartitionKind(objective="latency", cpu_only=0.3),
 }
-SEEDS = [0, 1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 
 
 def problem_of(kind: str, seed: int) -> PartitionProblem:
@@ -122,6 +122,7 @@ def test_time_limits_are_kept_and_what_was_found_is_returned(method: str, kind: 
 
 
 # SCIP is not told of a cancellation.
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kind"), [pair for pair in LARGE_PAIRS if pair.values[0] != "mip"])
 def test_a_search_can_be_cancelled(method: str, kind: str) -> None:
     problem = random_partition_problem(LARGE[kind], 1)
