@@ -36,7 +36,10 @@ def test_what_is_started_exists() -> None:
     refuse_unknown(json.loads(image[1]))
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="asks systemd-analyze, which comes with systemd and is not installed",
+)
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "edgeplan.service"
     unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT))  # it looks whether the program is there

@@ -96,4 +96,6 @@ def test_accepted_requests_are_in_time_and_the_cores_are_used(load: float, piece
     assert most_taken < 50, "requests that are late gather"
     offered_us = sum(service_us[name] for _, name in asks)
     assert useful_us > 0.8 * min(offered_us, now * len(cores))
-    assert refused < 0.15 * len(asks) if load < 1 else refused > 0.2 * len(asks)
+    # Where times scatter, promises are made by a high quantile of them, which refuses some that would be in time.
+    few = 0.1 if slower == 1.0 else 0.15
+    assert refused < few * len(asks) if load < 1 else refused > 0.2 * len(asks)

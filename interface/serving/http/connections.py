@@ -59,11 +59,12 @@ class Connection(HttpToolsProtocol):
         """Whether a whole request is not answered yet."""
         return self._unanswered > (self._in_body and not self.cycle.response_complete)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, or be refused."""
         room = self._all.make_room()
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=BUFFERED_BYTES)
+        stream = cast(asyncio.Transport, transport)  # servers of streams make no others
+        super().connection_made(stream)
+        stream.set_write_buffer_limits(high=BUFFERED_BYTES)
         self._all.open.add(self)
         self._wait(self._limits.header_s)
         if not room:

@@ -36,7 +36,9 @@ CHROMIUM = next(
 )
 PAGE = Path(planning.__file__).with_name("dashboard.html").read_text(encoding="utf-8")
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;\"`${1}" + "W" * 80
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
+)
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_overload_is_refused_in_time_and_passes(slow_toys: Toys) -> None:
     refused = [r for r in overload if r.error]
     in_time = [r for r in overload if r.in_time(DEADLINE_US)]
     assert len(refused) > len(overload) / 3
-    assert len(in_time) > 0.3 * CAPACITY_HZ * overload_s, "the cores are used for what is in time"
+    assert len(in_time) > 0.5 * CAPACITY_HZ * overload_s, "the cores are used for what is in time"
     taken = [record for record in records if not record.refused]
     assert sum(record.missed for record in taken) < 0.2 * len(taken), "what is accepted keeps its deadline"
     assert np.median([r.response_us for r in refused]) < DEADLINE_US / 4

@@ -105,7 +105,7 @@ def test_a_plan_that_cannot_be_opened_any_more_is_passed_over(
         assert {row.status for row in store.plans(10) if row.status_reason.startswith("plan: expected a")} == {"failed"}
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="a gang needs two cores")
+@pytest.mark.skipif(len(CORES) < 2, reason="a gang is a segment on two cores at once, and there is one")
 def test_a_plan_made_for_times_that_were_observed_serves_again(toys: Toys, case: Case) -> None:
     """By the measured times its gangs are no faster than one thread; nobody would plan them so now."""
     key, gang = key_of(case), Gang(configuration=GANG, cores=CORES)

@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
             StateStore(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="needs a user to whom permissions apply; root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="takes the right to write from a folder, which does not bind root")
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o500)
     with pytest.raises(StateError, match="a folder that can be made and written"):
