@@ -35,8 +35,8 @@ ORT = Configuration(backend="onnxruntime-cpu", form="mapped")
 GANG = Configuration(backend="onnxruntime-cpu", form="mapped", threads=len(CORES))
 
 
-def write_model(path: Path, seed: int, depth: int = 4) -> Path:
-    """A chain of convolutions with a skip connection over each, so that some cuts are crossed by two tensors."""
+def write_model(path: Path, seed: int, depth: int = 4, skips: bool = True) -> Path:
+    """A chain of convolutions; a skip connection over each lets some cuts be crossed by two tensors."""
     rng = np.random.default_rng(seed)
     nodes, weights, current = [], [], "image"
     for k in range(depth):
@@ -44,8 +44,9 @@ def write_model(path: Path, seed: int, depth: int = 4) -> Path:
         weights.append(numpy_helper.from_array(kernel, f"kernel{k}"))
         nodes.append(helper.make_node("Conv", [current, f"kernel{k}"], [f"conv{k}"], f"conv{k}", pads=[1, 1, 1, 1]))
         nodes.append(helper.make_node("Relu", [f"conv{k}"], [f"relu{k}"], f"relu{k}"))
-        nodes.append(helper.make_node("Add", [f"relu{k}", current], [f"sum{k}"], f"add{k}"))
-        current = f"sum{k}"
+        if skips:
+            nodes.append(helper.make_node("Add", [f"relu{k}", current], [f"sum{k}"], f"add{k}"))
+        current = f"sum{k}" if skips else f"relu{k}"
     shape = [1, 8, 12, 12]
     graph = helper.make_graph(
         nodes,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 from edgeplan.formulation.tenancy import Accelerator, Allocation, TenancyProblem, Tenant, TenantAllocation
 from edgeplan.runtime_bridge.tenancy import TenantModel
-from onnx import TensorProto, helper, numpy_helper
+
+from ...conftest import write_model
 
 CORES = tuple(sorted(os.sched_getaffinity(0)))
 ACCELERATOR, CPU = CORES[-1:], CORES[:1]
@@ -20,27 +19,6 @@ needs_two_cores = pytest.mark.skipif(
     len(CORES) < 2, reason="one core stands in for the accelerator and another serves, and there is one"
 )
 SHAPE = (1, 8, 12, 12)
-
-
-def write_chain(path: Path, seed: int, depth: int = 4) -> Path:
-    """A chain of convolutions and rectifiers."""
-    rng = np.random.default_rng(seed)
-    nodes, weights, current = [], [], "image"
-    for k in range(depth):
-        kernel = (rng.normal(size=(8, 8, 3, 3)) / 9).astype(np.float32)
-        weights.append(numpy_helper.from_array(kernel, f"kernel{k}"))
-        nodes.append(helper.make_node("Conv", [current, f"kernel{k}"], [f"conv{k}"], f"conv{k}", pads=[1, 1, 1, 1]))
-        nodes.append(helper.make_node("Relu", [f"conv{k}"], [f"relu{k}"], f"relu{k}"))
-        current = f"relu{k}"
-    graph = helper.make_graph(
-        nodes,
-        "toy",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, SHAPE)],
-        [helper.make_tensor_value_info(current, TensorProto.FLOAT, SHAPE)],
-        weights,
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
 
 
 def feeds(seed: int = 0) -> dict[str, np.ndarray]:
@@ -87,7 +65,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     patch = pytest.MonkeyPatch()
     patch.setenv("EDGEPLAN_CACHE", str(folder / "cache"))
     models = {
-        name: TenantModel.read(name, write_chain(folder / f"{name}.onnx", seed), max_points=5)
+        name: TenantModel.read(name, write_model(folder / f"{name}.onnx", seed, skips=False), max_points=5)
         for seed, name in enumerate(("left", "right"))
     }
     device = Accelerator(name="emulated", weight_capacity_bytes=8192, reload_fixed_us=2000.0, handover_fixed_us=500.0)
