@@ -73,10 +73,16 @@ def decided(decision: Decision) -> None:
     """Log a decision of the controller."""
     drifts = [str(drift) for drift in decision.drifts]
     because = f" Seen: {'; '.join(drifts)}" if drifts else ""
+    said = {
+        "switched": f"Another plan serves, version {decision.plan_version}",
+        "kept": f"The plan stays, version {decision.plan_version}",
+        "failed": f"No other plan could serve, version {decision.plan_version} stays",
+        "cancelled": f"A re-solve was cancelled, version {decision.plan_version} stays",
+    }[decision.action]
     event(
         logging.WARNING if decision.action == "failed" else logging.INFO,
         "decision",
-        f"Plan {decision.action}, version {decision.plan_version} serves: {decision.reason}.{because}",
+        f"{said}: {decision.reason.removesuffix('.')}.{because}",
         action=decision.action,
         origin=decision.origin,
         reason=decision.reason,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,12 +12,12 @@ from typing import Any
 
 from ..formulation import EdgePlanError, Plan, PlanError, PlannerCancelled, Problem, evaluate
 from .clock import now_us
-from .decisions import Decision, Origin, PlanLog
+from .decisions import Decision, Origin, PlanLog, WrittenPlans
 from .drift import Assumptions, Drift, DriftTest, Hysteresis
 from .observer import Observation
-from .planner import Planner
 from .probation import Probation
 from .replan import Replan
+from .resolver import Resolver, Solve
 from .runtime import LiveRuntime
 
 _log = logging.getLogger(__name__)
@@ -29,9 +27,6 @@ _ON_PROBATION: tuple[Origin, ...] = ("drift", "fault")
 """Plans that nobody asked for are good, as the plan log has it, only when their probation is over."""
 _DRIFT_US, _QUIET_US = 2e6, 30e6
 """How long before a decision its world was there already: a drift was seen for a while, otherwise nothing changed."""
-
-Solve = Callable[[Plan | None, Assumptions, float, int], Replan]
-"""Re-solves for a running plan and assumptions, within seconds, with a seed."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +97,11 @@ class Controller:
         self._min_gain = min_gain
         self._seed = seed
         self._on_decision = on_decision
-        self._solve = solve
-        self._log = plan_log
-        self._number: dict[int, int] = {}  # in the log, of the plans that serve and served, by version
-        self._unproved: int | None = None  # in the log, of the plan that serves
         self._files = runtime.files
-        self._planner: Planner | None = None
-        self._known_pid = 0
+        self.resolver = Resolver(runtime.observer, problem, self._files, solve)
+        self._written = WrittenPlans(plan_log, runtime.history)
         self._probation = Probation(runtime)
         self._deciding = threading.Lock()
-        self._asked: threading.Event | None = None  # of the question that is being solved
         self._for_drift = False  # whether what is being solved was nobody's question
         self._adapts = True
         self._stop = threading.Event()
@@ -131,33 +121,26 @@ class Controller:
         """
         self._adapts = watch
         if watch:
-            self._solver()
+            self.resolver.start()
         self._thread.start()
 
     def close(self) -> None:
         """Stop watching; a solve under way is ended."""
         self._stop.set()
-        if self._planner is not None:
-            self._planner.close()
+        self.resolver.close()
         if self._thread.is_alive():
             self._thread.join()
 
     def cancel(self, asked: threading.Event | None = None) -> bool:
         """End the solve under way, with `asked` only that of its question. Returns whether there was one."""
-        if asked is None:
-            return self._planner is not None and self._planner.cancel()
-        while self._asked is asked and self._planner is not None:
-            if self._planner.cancel():
-                return True
-            time.sleep(0.01)  # it is about to be asked, or has just answered
-        return False
+        return self.resolver.cancel(asked)
 
     def check(self, seen: Observation) -> Decision | None:
         """Test one observation and act on it. Returns the decision, where one was taken."""
         at_us = now_us()
         with self._deciding:  # while somebody else decides, what was seen comes to be of another plan or scenario
             if drifts := self._hysteresis.admit(self._test.drifts(seen, self.assumed), at_us):
-                self.assumed = self._updated(drifts, seen)
+                self.assumed = self._test.updated(self.assumed, drifts, seen)
                 self._for_drift = True
                 try:
                     outcome = self._resolved("drift", self._time_limit_s)
@@ -240,8 +223,7 @@ class Controller:
 
     def knows(self, number: int) -> None:
         """The plan that serves has this number in the plan log."""
-        kept = {version: known for version, known in self._number.items() if self.runtime.history.get(version)}
-        self._number = {**kept, self.runtime.version: number}
+        self._written.serves(number, self.runtime.version)
 
     def disbelieve(self) -> None:
         """Forget what was measured lately: this process was stopped meanwhile."""
@@ -276,9 +258,8 @@ class Controller:
         """Look whether the plan that is on probation should go."""
         with self._deciding:  # else a plan could be found good between its exchange and its probation
             if (worse := self._probation.check()) is None:
-                if self._log and self._unproved is not None and not self._probation.under_way:
-                    number, self._unproved = self._unproved, None
-                    self._log.mark(number, "good")
+                if not self._probation.under_way:
+                    self._written.proved()
                 return None
             if self.runtime.version != worse.version:
                 return None  # somebody exchanged it meanwhile
@@ -298,9 +279,8 @@ class Controller:
         # it has served, and can again.
         seen = self.runtime.planned_for
         outcome = self._swapped(seen if evaluate(seen, plan).models else self.problem, plan, origin, reason)
-        if outcome.action == "switched" and self._log and left in self._number:
-            self._unproved = None
-            self._log.mark(self._number[left], "rolled_back", reason)
+        if outcome.action == "switched":
+            self._written.gone_back_from(left, reason)
         return self._decided(origin, at_us, outcome)
 
     def _resolved(
@@ -317,19 +297,13 @@ class Controller:
         same_models = {m.name: m.sha256 for m in self.problem.models} == {
             m.name: m.sha256 for m in self.runtime.problem.models
         }
-        self._asked = cancelled
+        running = self.runtime.plan if same_models else None
         try:
-            if cancelled is not None and cancelled.is_set():
-                return _Outcome("cancelled", "cancelled before it was solved")
-            running = self.runtime.plan if same_models else None
-            outcome = self._solver()(running, self.assumed, time_limit_s, self._seed)
+            outcome = self.resolver.ask(running, self.assumed, time_limit_s, self._seed, cancelled)
         except PlannerCancelled as error:
             return _Outcome("cancelled", str(error), (now_us() - began_us) / 1e6)
         except EdgePlanError as error:
             return _Outcome("failed", str(error), (now_us() - began_us) / 1e6)
-        finally:
-            self._asked = None
-            self._know_planner()
         solve_s = (now_us() - began_us) / 1e6
         better, reason = outcome.worth_switching(self._min_gain)
         words = f"{why}: {reason}" if why else reason
@@ -354,7 +328,7 @@ class Controller:
         """Exchange the plan; where it cannot be opened, or does not prove itself, say so."""
         began_us, before = now_us(), self.runtime.version
         back = self.runtime.planned_for, self.runtime.plan, self.runtime.problem, self.runtime.files
-        number = self._log.begin(plan, origin, reason, setup) if self._log else -1
+        number = self._written.begin(plan, origin, reason, setup)
         try:
             swap_s = self.runtime.swap(problem, plan, scenario=self.problem, files=self._files)
             try:
@@ -364,17 +338,12 @@ class Controller:
                 self.runtime.swap(back[0], back[1], scenario=back[2], files=back[3])
                 raise
         except Exception as error:  # whatever a backend raises: the old plan serves on
-            if self._log:
-                self._log.mark(number, "failed", str(error))
+            self._written.failed(number, str(error))
             return _Outcome(
                 "failed", f"{reason}; but it could not be opened: {error}", 0.0, (now_us() - began_us) / 1e6
             )
-        if self._log:
-            self.knows(number)
-            if origin in _ON_PROBATION and self._thread.is_alive():
-                self._unproved = number
-            else:  # somebody wants it: it is to be there after a restart
-                self._log.mark(number, "good")
+        on_trial = origin in _ON_PROBATION and self._thread.is_alive()
+        self._written.serves(number, self.runtime.version, proved=not on_trial)
         return _Outcome("switched", reason, 0.0, swap_s, None, before)
 
     def _decided(self, origin: Origin, at_us: float, outcome: _Outcome, drifts: tuple[Drift, ...] = ()) -> Decision:
@@ -404,43 +373,4 @@ class Controller:
 
     def _adopt(self, problem: Problem, files: Mapping[str, Path], assumed: Assumptions) -> None:
         self.problem, self._files, self.assumed = problem, files, assumed
-        if self._planner is not None:
-            self._planner.replace(problem, files)
-            self._know_planner()
-
-    def _solver(self) -> Solve:
-        if self._solve is not None:
-            return self._solve
-        if self._planner is None:
-            if self._stop.is_set():
-                remedy = "Ask again when it has started again."
-                raise PlannerCancelled(
-                    "planner", expected="a service that goes on", got="one that stops", remedy=remedy
-                )
-            self._planner = Planner(self.problem, self._files)
-            self._know_planner()
-        return self._planner.replan
-
-    def _know_planner(self) -> None:
-        """The planner's core time is not foreign."""
-        own, pid = self.runtime.observer.own_pids, self._planner.pid if self._planner else 0
-        if pid != self._known_pid:
-            own.discard(self._known_pid)
-            own.add(pid or os.getpid())
-            self._known_pid = pid
-
-    def _updated(self, drifts: tuple[Drift, ...], seen: Observation) -> Assumptions:
-        """Take over what drifted; what did not keeps its assumed value, so that noise does not wander in."""
-        rates, slowdown, taken = dict(self.assumed.rate_hz), dict(self.assumed.slowdown), set(self.assumed.taken)
-        for drift in drifts:
-            if drift.kind == "rate":
-                rates[drift.subject] = drift.observed
-        latency_ratio = dict(self.assumed.latency_ratio)
-        if any(drift.kind == "slowdown" for drift in drifts):
-            slowdown.update(seen.slowdown)
-            latency_ratio.update(seen.latency_ratio)
-        if any(drift.kind == "core" for drift in drifts):
-            taken = {core for core, share in seen.foreign.items() if share > self._test.core_taken}
-        return replace(
-            self.assumed, rate_hz=rates, latency_ratio=latency_ratio, slowdown=slowdown, taken=frozenset(taken)
-        )
+        self.resolver.replace(problem, files)

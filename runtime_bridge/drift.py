@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .observer import Observation
 
@@ -80,6 +81,18 @@ class DriftTest:
     def drifts(self, seen: Observation, assumed: Assumptions) -> tuple[Drift, ...]:
         """All differences between an observation and the assumptions."""
         return (*self._rates(seen, assumed), *self._slowdowns(seen, assumed), *self._cores(seen, assumed))
+
+    def updated(self, assumed: Assumptions, drifts: tuple[Drift, ...], seen: Observation) -> Assumptions:
+        """Take over what drifted; what did not keeps its assumed value, so that noise does not wander in."""
+        kinds = {drift.kind for drift in drifts}
+        rates = {drift.subject: drift.observed for drift in drifts if drift.kind == "rate"}
+        found: dict[str, Any] = {"rate_hz": {**assumed.rate_hz, **rates}}
+        if "slowdown" in kinds:
+            found["slowdown"] = {**assumed.slowdown, **seen.slowdown}
+            found["latency_ratio"] = {**assumed.latency_ratio, **seen.latency_ratio}
+        if "core" in kinds:
+            found["taken"] = frozenset(core for core, share in seen.foreign.items() if share > self.core_taken)
+        return replace(assumed, **found)
 
     def _rates(self, seen: Observation, assumed: Assumptions) -> list[Drift]:
         found = []

@@ -87,7 +87,10 @@ class Replan:
             return False, f"no plan found ({self.best.solution.status}{': ' + clashes if clashes else ''})"
         note = f", {self.view}" if self.view else ""
         if old is None:
-            return True, f"{'the running plan cannot run any more' if self.current else 'for other models'}{note}"
+            why = "for other models"
+            if self.current is not None:
+                why = f"the running plan cannot run any more ({self.current.violations[0]})"
+            return True, f"{why}{note}"
         if self.current is not None and self.current.violations:
             first = self.current.violations[0]
             return True, f"the running plan would break {len(self.current.violations)} limits ({first}){note}"

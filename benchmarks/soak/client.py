@@ -118,7 +118,7 @@ class Soak:
 
     async def _sample(self) -> None:
         while True:
-            self.samples.take(self.process)
+            self.samples.take(self.process, await self.order("plan"))
             if not await self.rest(1.0):
                 return
 

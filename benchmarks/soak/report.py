@@ -12,7 +12,7 @@ from edgeplan.profiles import machine_fingerprint
 from soak.accounts import TOLERANCE, Accounts
 from soak.client import Fault, Soak
 from soak.faults import FAULTS
-from soak.samples import CONFIDENCE, LEAST_BLOCKS, WARM_UP
+from soak.samples import CONFIDENCE, LEAST_FREEDOM, WARM_UP
 
 BIN_S = 0.5
 
@@ -90,10 +90,12 @@ def memory_rows(soak: Soak, block_s: float) -> tuple[list[str], list[str]]:
     """One line for each thing that must not grow, and those that did."""
     rows, grown = [], []
     for name in soak.samples.values:
-        first, last, slope, low, high, n_blocks = soak.samples.growth(name, block_s)
-        rows.append(f"| {name} | {first:.1f} | {last:.1f} | {slope:+.3f} | {low:+.3f} to {high:+.3f} |")
+        seen = soak.samples.growth(name, block_s)
+        rows.append(
+            f"| {name} | {seen.first:.1f} | {seen.last:.1f} | {seen.slope:+.3f} | {seen.low:+.3f} to {seen.high:+.3f} |"
+        )
         # What is above zero by chance, or by a trifle, is no growth.
-        if n_blocks >= LEAST_BLOCKS and low > 0 and last - first > max(0.02 * first, 2.0):
+        if seen.freedom >= LEAST_FREEDOM and seen.low > 0 and seen.rise > max(0.02 * seen.first, 2.0):
             grown.append(name)
     return rows, grown
 
@@ -168,8 +170,10 @@ def report(
         "",
         "## Memory, threads, open files of the server",
         "",
-        f"Means over {options.swap_s:g} s, the first {WARM_UP:.0%} of the time left out; the slope's interval is of "
-        f"{CONFIDENCE:.0%}. Below {LEAST_BLOCKS} means there is no verdict.",
+        f"Means over {options.swap_s:g} s and one plan, the first {WARM_UP:.0%} of the time left out. Plans differ in "
+        f"their sessions ({len(set(soak.samples.plans))} served), so the slope is what they have in common, beside a "
+        f"level of each; its interval is of {CONFIDENCE:.0%}. Below {LEAST_FREEDOM} degrees of freedom there is no "
+        "verdict.",
         "",
         "| | first | last | slope a minute | interval |",
         "|---|---|---|---|---|",

@@ -18,17 +18,46 @@ WARM_UP = 0.25
 CONFIDENCE = 0.95
 
 
-LEAST_BLOCKS = 8
+LEAST_FREEDOM = 6
+
+
+_LEAST_SAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How something has changed.
+
+    Attributes
+    ----------
+    first, last : float
+        Means over the first and last stretch of time under one plan after the warm-up.
+    slope, low, high : float
+        A minute, with the ends of its confidence interval.
+    freedom : int
+        Degrees of freedom of the interval.
+    rise : float
+        By that slope, from the first to the last.
+    """
+
+    first: float
+    last: float
+    slope: float
+    low: float
+    high: float
+    freedom: int
+    rise: float
 
 
 @dataclass
 class Samples:
-    """Of the server's process, once a second."""
+    """Of the server's process, once a second, with the plan that served."""
 
     at_s: list[float] = field(default_factory=list)
+    plans: list[str] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, process: psutil.Process) -> None:
+    def take(self, process: psutil.Process, plan: str) -> None:
         with suppress(psutil.NoSuchProcess, OSError):
             status = Path(f"/proc/{process.pid}/status").read_text()
             read = {
@@ -37,24 +66,34 @@ class Samples:
                 if ":" in line and line.split(":")[1].split()
             }
             self.at_s.append(time.monotonic())
+            self.plans.append(plan)
             self.values["resident, MiB"].append(int(read["VmRSS"]) / 1024)
             self.values["resident and of its own, MiB"].append(int(read["RssAnon"]) / 1024)
             self.values["threads"].append(int(read["Threads"]))
             self.values["open files"].append(process.num_fds())
 
-    def growth(self, name: str, block_s: float) -> tuple[float, float, float, float, float, int]:
-        """First and last after the warm-up, slope a minute and the ends of its confidence interval, number of blocks.
+    def growth(self, name: str, block_s: float) -> Growth:
+        """The slope over time that all plans have in common: each plan has sessions, and so a level, of its own.
 
-        Of the means over blocks, for samples that are seconds apart say much the same.
+        By least squares over means of blocks, for samples that are seconds apart say much the same.
         """
-        at_s, values = np.array(self.at_s), np.array(self.values[name])
-        at_s = at_s - at_s[0]
-        blocks = (at_s / block_s).astype(int)
-        kept = [b for b in np.unique(blocks) if (b + 0.5) * block_s >= WARM_UP * at_s[-1]]
-        times = np.array([at_s[blocks == b].mean() for b in kept]) / 60
-        means = np.array([values[blocks == b].mean() for b in kept])
-        if len(kept) < 3:
-            return means[0], means[-1], np.nan, -np.inf, np.inf, len(kept)
-        fit = stats.linregress(times, means)
-        half = fit.stderr * stats.t.ppf((1 + CONFIDENCE) / 2, len(kept) - 2)
-        return means[0], means[-1], fit.slope, fit.slope - half, fit.slope + half, len(kept)
+        at_s, values = np.array(self.at_s) - self.at_s[0], np.array(self.values[name])
+        of_plan = np.unique(self.plans, return_inverse=True)[1]
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for sample, key in enumerate(zip((at_s / block_s).astype(int).tolist(), of_plan.tolist(), strict=True)):
+            if (key[0] + 0.5) * block_s >= WARM_UP * at_s[-1]:
+                groups[key].append(sample)
+        kept = {key: rows for key, rows in groups.items() if len(rows) >= _LEAST_SAMPLES} or groups
+        minutes = np.array([at_s[rows].mean() for rows in kept.values()]) / 60
+        means = np.array([values[rows].mean() for rows in kept.values()])
+        levels = np.array([plan for _, plan in kept])
+        design = np.column_stack([levels == plan for plan in np.unique(levels)] + [minutes]).astype(float)
+        freedom = len(means) - np.linalg.matrix_rank(design)
+        if freedom < 1:
+            return Growth(means[0], means[-1], np.nan, -np.inf, np.inf, 0, 0.0)
+        solution, *_ = np.linalg.lstsq(design, means, rcond=None)
+        variance = ((means - design @ solution) ** 2).sum() / freedom
+        error = np.sqrt(variance * np.linalg.pinv(design.T @ design)[-1, -1])
+        half, slope = error * stats.t.ppf((1 + CONFIDENCE) / 2, freedom), solution[-1]
+        rise = slope * (minutes[-1] - minutes[0])
+        return Growth(means[0], means[-1], slope, slope - half, slope + half, int(freedom), rise)

@@ -64,7 +64,7 @@ def serve(control: Connection, log: Connection, folder: Path, plans: Sequence[Pl
         started(case, lambda: plans[0], EngineSettings(), store, "soak") as engine,
     ):
         engine.runtime.listeners.append(ended)
-        planner = engine.controller._planner
+        planner = engine.controller.resolver.planner
         assert planner is not None
         planner._grace_s = planner_grace_s
 
@@ -76,7 +76,7 @@ def serve(control: Connection, log: Connection, folder: Path, plans: Sequence[Pl
                         engine.runtime.swap(case.problem, plans[details[0]])
                     elif order == "sabotage":
                         saboteur.begin(*details)
-                    control.send(planner.pid)
+                    control.send(engine.runtime.plan.model_dump_json(exclude={"solver"}) if order == "plan" else planner.pid)
 
         def listening(port: int) -> None:
             control.send(port)

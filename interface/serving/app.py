@@ -70,8 +70,9 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
     async def model_ready(response: Response, model: str, model_version: str | None = None) -> schemas.ModelReady:
         """Whether a model is served; with 503, not."""
         served_model(engine, model, model_version)
-        response.status_code = 200 if engine.ready else 503
-        return schemas.ModelReady(name=model, ready=engine.ready)
+        ready = engine.serves(model)
+        response.status_code = 200 if ready else 503
+        return schemas.ModelReady(name=model, ready=ready)
 
     @app.get(f"{_MODEL}/config", tags=["inference"], responses=refusals(404))
     @app.get(f"{_VERSION}/config", tags=["inference"], responses=refusals(404))

@@ -31,6 +31,8 @@ FIRST_ANSWER_S = 30.0
 _REFUSED_S = 0.1
 _KEPT_DECISIONS = 1000
 _KEPT_RECORDS = 5000
+_REFUSING = ("failing", "lost")
+"""Faults for which a model is refused."""
 _OWN = "own"
 """Label of requests that nobody sent: this very object, so that no client can send one."""
 
@@ -144,6 +146,11 @@ class Engine:
     def ready(self) -> bool:
         """Whether requests are taken."""
         return self._serving
+
+    def serves(self, model: str) -> bool:
+        """Whether requests for a model are taken, as far as faults go."""
+        broken = any(fault.model == model and fault.kind in _REFUSING for fault in self.faults)
+        return self._serving and not broken
 
     @property
     def faults(self) -> tuple[Fault, ...]:

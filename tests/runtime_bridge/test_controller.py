@@ -287,7 +287,7 @@ def test_who_asks_a_closed_controller_starts_no_planner(toys: Toys) -> None:
         controller = Controller(runtime, toys.problem)
         controller.close()
         assert controller.fault(()).action == "cancelled"
-        assert controller._planner is None
+        assert controller.resolver.planner is None
 
 
 def test_a_change_that_does_not_prove_itself_brings_the_plan_before_back(toys: Toys) -> None:

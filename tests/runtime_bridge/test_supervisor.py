@@ -228,14 +228,14 @@ def test_a_backend_that_has_gone_is_planned_around_and_tried_again(toys: Toys, m
         return {s.configuration.backend for part in runtime.plan.models for s in part.segments}
 
     with watched(toys, problem, plan, toys.files, monkeypatch) as w:
-        solve = w.controller._solve
+        solve = w.controller.resolver.solve
         assert solve is not None
 
         def slowly(*asked: Any) -> Replan:
             time.sleep(1.2)  # several looks pass meanwhile
             return solve(*asked)
 
-        w.controller._solve = slowly
+        w.controller.resolver.solve = slowly
         for model in toys.files:
             w.ask(toys, model)
         w.faulty.failing.add("provider")

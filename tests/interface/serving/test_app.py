@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ pytest.importorskip("fastapi", reason="the server's packages are an extra")
 from edgeplan.formulation import Plan, WorkloadError
 from edgeplan.interface.serving.app import AppSettings, create_app
 from edgeplan.interface.serving.engine import Engine, EngineSettings
+from edgeplan.runtime_bridge.faults.health import BreakerSettings
+from edgeplan.runtime_bridge.pipeline import Pipeline
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -103,6 +106,27 @@ def test_a_closed_engine_is_not_ready(toys: Toys) -> None:
     assert client.get("/v2/health/live").status_code == 200
     assert client.get("/v2/health/ready").status_code == 503
     assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 503
+
+
+def test_a_model_that_is_refused_for_failing_is_not_ready(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Pipeline.run_step
+
+    def broken(self: Pipeline, *arguments: Any) -> None:
+        if self.model == "left":
+            raise RuntimeError("no such device")
+        run(self, *arguments)
+
+    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(admission=False, adapt=False)) as engine:
+        client = TestClient(create_app(engine))
+        monkeypatch.setattr(Pipeline, "run_step", broken)
+        for _ in range(BreakerSettings().failures):
+            assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 500
+        until_s = time.monotonic() + 10
+        while client.get("/v2/models/left/ready").status_code == 200 and time.monotonic() < until_s:
+            time.sleep(0.05)
+        answer = client.get("/v2/models/left/ready")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+        assert client.get("/v2/models/right/ready").status_code == 200
 
 
 def test_without_the_token_only_health_and_the_page_are_shown(toys: Toys, engine: Engine) -> None:

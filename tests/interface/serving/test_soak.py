@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import subprocess
 import sys
 import threading
@@ -97,6 +98,21 @@ def test_nothing_is_lost_or_twice_while_plans_are_exchanged_and_sessions_fail(
     assert failed, "the fault was injected"
     assert {reply.model for reply in failed} == {"left"}, "a fault of one model stays with it"
     assert len({record.plan_version for record in labelled}) > 3
+
+
+@pytest.mark.parametrize("leak_a_minute", [0.0, 2.0])
+def test_what_grows_is_told_from_plans_that_take_more(leak_a_minute: float) -> None:
+    samples = runpy.run_path(str(ROOT / "benchmarks" / "soak" / "samples.py"))["Samples"]()
+    rng = np.random.default_rng(0)
+    for second in range(1800):  # two plans in turns, and from the middle on a third that takes more
+        plan = (second // 60) % 2 + (second > 900)
+        samples.at_s.append(float(second))
+        samples.plans.append(str(plan))
+        samples.values["MiB"].append(100.0 + 30.0 * plan + leak_a_minute * second / 60 + rng.normal())
+    seen = samples.growth("MiB", 60.0)
+    assert seen.slope == pytest.approx(leak_a_minute, abs=0.1)
+    assert seen.low <= leak_a_minute <= seen.high
+    assert (seen.low > 0) == (leak_a_minute > 0)
 
 
 @pytest.mark.slow

@@ -1,0 +1,69 @@
+"""What a plan is made from, as digests: who asks the same question gets the same digest, on any machine, in any order of keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..formulation import Plan, Scenario
+from ..profiles import Profile
+from .case import Case
+
+PLANNED_WITH = ("edgeplan", "numpy", "ortools", "pymoo", "scipy")
+"""Distributions whose version may change what a solver finds."""
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of plain data, in hexadecimal; numbers that are equal count as the same."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def planned_with() -> dict[str, str]:
+    """Versions of what plans here; of what is not installed, none."""
+    found = {}
+    for name in PLANNED_WITH:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Of what a scenario asks: neither its name nor where its profile lies changes a plan."""
+    return digest_of(scenario.model_dump(mode="json", exclude={"name", "profile"}))
+
+
+def profile_digest(profile: Profile) -> str:
+    """Of all that a profile measured."""
+    return digest_of(profile.model_dump(mode="json"))
+
+
+def plan_digest(plan: Plan) -> str:
+    """Of what a plan says to do, whoever made it and however long that took."""
+    return digest_of(plan.model_dump(mode="json", exclude={"solver", "provenance"}))
+
+
+def question_digest(case: Case, method: str, time_limit_s: float, seed: int) -> str:
+    """Of all that an answer may depend on: scenario, profile, solver, its settings and versions."""
+    return digest_of(
+        {
+            "scenario": scenario_digest(case.scenario),
+            "profile": profile_digest(case.profile),
+            "method": method,
+            "time_limit_s": float(time_limit_s),
+            "seed": seed,
+            "versions": planned_with(),
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"no plain data: {type(value).__name__}")
