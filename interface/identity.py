@@ -1,4 +1,4 @@
-"""What a plan is made from, as digests: who asks the same question gets the same digest, on any machine, in any order of keys."""
+"""What a plan is made from, as digests: who asks the same question gets the same digest, on any machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a controller asks for plans: a planner that starts when it is first needed, and questions that can be dropped."""
+"""What a controller asks for plans: a planner that starts when it is first needed, questions that can be dropped."""
 
 from __future__ import annotations
 

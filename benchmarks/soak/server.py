@@ -76,7 +76,9 @@ def serve(control: Connection, log: Connection, folder: Path, plans: Sequence[Pl
                         engine.runtime.swap(case.problem, plans[details[0]])
                     elif order == "sabotage":
                         saboteur.begin(*details)
-                    control.send(engine.runtime.plan.model_dump_json(exclude={"solver"}) if order == "plan" else planner.pid)
+                    control.send(
+                        engine.runtime.plan.model_dump_json(exclude={"solver"}) if order == "plan" else planner.pid
+                    )
 
         def listening(port: int) -> None:
             control.send(port)

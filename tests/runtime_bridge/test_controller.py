@@ -351,7 +351,7 @@ def test_a_solve_is_cancelled_from_another_thread(toys: Toys) -> None:
         assert not late.is_alive(), "it does not wait for a question that is over"
         asker = threading.Thread(target=lambda: found.append(controller.resolve(time_limit_s=60.0, cancelled=another)))
         asker.start()
-        while controller._asked is not another:
+        while controller.resolver._asked is not another:
             threading.Event().wait(0.01)
         assert not controller.cancel(unwanted), "another question is being solved"
         while not controller.cancel(another):

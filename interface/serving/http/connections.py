@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from .bodies import BUFFERED_BYTES
+from .bodies import BUFFERED_BYTES, WHOLE_ANSWER
 from .places import Connections
 from .refusal import said
 
@@ -84,7 +85,6 @@ class Connection(HttpToolsProtocol):
         if self._deaf or self.parser is None:
             return
         self._came_bytes += len(data)
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -123,7 +123,22 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cast(dict[str, Any], cycle.scope)["extensions"] = {WHOLE_ANSWER: partial(self._answer, cycle)}
         super()._start_asgi_task(cycle, app)
+
+    def _answer(self, cycle: RequestResponseCycle, headers: list[tuple[bytes, bytes]], content: bytes) -> bool:
+        """Write an answer of status 200 at once, as uvicorn does in several steps. False where it has to wait."""
+        if self.flow.write_paused or cycle.response_started or cycle.disconnected:
+            return False
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        closing = b"" if cycle.keep_alive else b"connection: close\r\n"
+        length = b"content-length: %d\r\n\r\n" % len(content)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.writelines((b"".join((STATUS_LINE[200], *lines, closing, length)), content))
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Hand on a part of a body. Reading stops where a route does not keep up, which uvicorn does too soon."""
@@ -154,10 +169,14 @@ class Connection(HttpToolsProtocol):
         """A request is answered, perhaps before it was whole."""
         self._unanswered -= 1
         self._answered = True
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._wait(self._limits.read_s)
-        elif not self._serving:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        if not self._serving:
             if self._deaf:
                 self._close()
             elif self._in_header or self._in_body:

@@ -78,7 +78,7 @@ class Front:
                     model = served_model(self._engine, *asked)
                     body = await held.read(receive, headers)
                     answer = await infer(self._engine, model, body, headers)
-                    await held.send(send, *answer)
+                    await held.send(scope, send, *answer)
                 elif b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
                     body = await held.read(receive, headers)
                     await self._app(scope, _replayed(body, receive), send)

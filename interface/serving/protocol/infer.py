@@ -66,15 +66,20 @@ async def _ended(future: Future[Any]) -> Any:
     `asyncio.wrap_future` does this too, and could cancel; a request that was taken is not taken back.
     """
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    ended = loop.create_future()
 
     def tell(_: Future[Any]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(ended.set)
+            loop.call_soon_threadsafe(_wake, ended)
 
     future.add_done_callback(tell)
-    await ended.wait()
+    await ended
     return future.result()
+
+
+def _wake(ended: asyncio.Future[None]) -> None:
+    if not ended.done():  # who waited may have been cancelled
+        ended.set_result(None)
 
 
 def describe(document: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ def test_a_long_answer_is_held_until_the_client_has_read_it() -> None:
 
         async def answer() -> None:
             with bodies.holding() as held:
-                await held.send(send, content, [])
+                await held.send({"type": "http"}, send, content, [])
 
         first = asyncio.create_task(answer())
         await asyncio.sleep(0)
