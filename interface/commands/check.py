@@ -9,12 +9,16 @@ from typing import Annotated
 import typer
 
 from ...formulation import Plan, SimulatedResponses, evaluate, simulate
+from ..condition_tables import conditions_data, conditions_table
+from ..conditions import any_failed, outcomes, parsed_conditions
 from ..exits import ExitCode
+from ..figures import AssessedPlan
 from ..outcome import evaluation_data
 from ..output import Format, FormatOption, current_output
 from ..summaries import score_table, violations_table
 from ..table import Cell, Table
 from ..units import milliseconds, percent
+from .condition_options import FailOnOption, RequestsOption, simulation
 from .options import ProfileOption, ScenarioArgument, SeedOption
 
 
@@ -26,18 +30,23 @@ def check(
     replay_s: Annotated[
         float, typer.Option("--replay", min=0, help="Seconds of requests to simulate beside the check; 0 for none.")
     ] = 60.0,
+    fail_on: FailOnOption = None,
+    requests: RequestsOption = None,
     seed: SeedOption = 0,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Check a plan by the evaluator: exit 1 with the violations where it breaks a limit."""
+    """Check a plan by the evaluator: exit 1 with the violations where it breaks a limit, or where --fail-on holds."""
     from ..facade import load
 
     output = current_output(context)
     problem = load(scenario, profile).problem
+    conditions = parsed_conditions(fail_on or (), problem)
     plan = Plan.load(plan_path)
     evaluation = evaluate(problem, plan)
     runs = evaluation.models and problem.streams and replay_s > 0
     replayed = simulate(problem, plan, replay_s * 1e6, seed) if runs else {}
+    played = simulation(requests, seed)
+    held = outcomes(conditions, AssessedPlan.of(problem, plan, played)) if conditions else ()
     output.result(
         {
             "status": "ok" if evaluation.feasible else "violated",
@@ -51,13 +60,15 @@ def check(
                 }
                 for model, responses in replayed.items()
             },
+            "conditions": conditions_data(held, played) if conditions else None,
         },
         *([violations_table(evaluation.violations)] if evaluation.violations else []),
         *([score_table(problem, evaluation)] if evaluation.models else []),
         *([_replay_table(replayed, replay_s)] if replayed else []),
+        *([conditions_table(held, played)] if conditions else []),
         "The plan keeps every limit." if evaluation.feasible else "The plan does not keep every limit.",
     )
-    if not evaluation.feasible:
+    if not evaluation.feasible or any_failed(held):
         raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
