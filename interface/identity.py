@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..formulation import Plan, Scenario
+from ..formulation import ModelPlan, Plan, Scenario
 from ..profiles import Profile
 from .case import Case
 
-PLANNED_WITH = ("edgeplan", "numpy", "ortools", "pymoo", "scipy")
+PLANNED_WITH = ("edgeplan", "numba", "numpy", "ortools", "pymoo", "scipy")
 """Distributions whose version may change what a solver finds."""
 
 
@@ -47,6 +47,11 @@ def profile_digest(profile: Profile) -> str:
 def plan_digest(plan: Plan) -> str:
     """Of what a plan says to do, whoever made it and however long that took."""
     return digest_of(plan.model_dump(mode="json", exclude={"solver", "provenance"}))
+
+
+def part_digest(part: ModelPlan) -> str:
+    """Of what a plan says to do with one model."""
+    return digest_of(part.model_dump(mode="json"))
 
 
 def question_digest(case: Case, method: str, time_limit_s: float, seed: int) -> str:
