@@ -13,6 +13,7 @@ from .commands.capacity import capacity
 from .commands.check import check
 from .commands.co_run import co_run
 from .commands.demo import demo
+from .commands.diff import diff
 from .commands.explain import explain
 from .commands.export import export
 from .commands.import_file import import_file
@@ -68,7 +69,7 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, capacity, check, run, serve, explain, report, solve, simulate, schema):
+for _command in (demo, profile, pareto, plan, capacity, check, diff, run, serve, explain, report, solve, simulate, schema):
     app.command()(_command)
 app.command("co-run")(co_run)
 app.command("import")(import_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,14 +12,15 @@ from ..condition_tables import conditions_data, conditions_table
 from ..conditions import any_failed, outcomes, parsed_conditions
 from ..exits import ExitCode
 from ..figures import AssessedPlan
-from ..lock import Lock, LockedInputs, LockError
-from ..lock_tables import verification_data, verification_items
 from ..outcome import evaluation_data, exit_without_plan, policies_data, solution_data
 from ..output import Format, FormatOption, Output, current_output
 from ..summaries import plan_table, policies_table, score_table
 from ..tenancy_files import has_accelerator
 from .condition_options import FailOnOption, RequestsOption, simulation
 from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption, TimeLimitOption, output_option, writable
+
+if TYPE_CHECKING:
+    from ..lock import Lock
 
 
 def plan(
@@ -48,6 +49,8 @@ def plan(
     With an accelerator in the scenario: each tenant's partition point and cores, for the least mean response.
     """
     from ..facade import load
+    from ..lock import Lock, LockedInputs
+    from ..lock_tables import verification_data, verification_items
     from ..planning import planned
 
     output = current_output(context)
@@ -104,6 +107,8 @@ def plan(
 
 
 def _lock_to_keep(locked_path: Path | None, lock_path: Path | None) -> Lock | None:
+    from ..lock import Lock, LockError
+
     if locked_path is None:
         return None
     if lock_path is not None:
