@@ -90,9 +90,7 @@ class Condition:
         """A value that the limit is held against, as people read it."""
         if self.is_relative:
             return FIGURES["gap"].text(value)
-        # A difference of two shares is not a share of anything.
-        points = self.delta and self.figure.unit == "share" and math.isfinite(value)
-        return f"{100 * value:.4g} points" if points else self.figure.text(value)
+        return self.figure.change_text(value) if self.delta else self.figure.text(value)
 
     def holds(self, value: float) -> bool:
         """Whether a value satisfies it."""

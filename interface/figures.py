@@ -24,6 +24,9 @@ LEVEL = 0.95
 SECTIONS = 10
 """Parts of a simulation whose spread says how far its figures can be trusted."""
 
+_DIGITS = 5
+"""Of times: what is held against a limit has to be told apart from it."""
+
 GAP_TOLERANCE = 1e-6
 """Relative difference of objectives above which a plan's stamp speaks of another problem."""
 
@@ -54,11 +57,16 @@ class Figure:
         """A value as people read it, with its unit."""
         if math.isnan(value):
             return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "-∞"
+        sign, size = ("-", -value) if value < 0 else ("", value)
         if self.unit == "time":
-            return f"{milliseconds(value)} ms" if value >= 0 else f"-{milliseconds(-value)} ms"
-        if self.unit == "bytes":
-            return f"{mebibytes(value)} MiB" if math.isfinite(value) else "∞"
-        return f"{100 * value:.4g} %" if math.isfinite(value) else "∞"
+            return f"{sign}{milliseconds(size, _DIGITS)} ms"
+        return f"{sign}{mebibytes(size)} MiB" if self.unit == "bytes" else f"{100 * value:.4g} %"
+
+    def change_text(self, value: float) -> str:
+        """A difference of two values as people read it, with its unit: that of two shares is in percentage points."""
+        return f"{100 * value:.4g} points" if self.unit == "share" and math.isfinite(value) else self.text(value)
 
 
 FIGURES: Mapping[str, Figure] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..formulation import Plan, PlanError, Problem, capped
 from .figures import FIGURES, AssessedPlan, Estimate, Figure, Simulation, difference, subjects
@@ -11,6 +13,9 @@ from .identity import plan_digest
 from .lock import Lock, LockError, shortened
 from .plan_changes import Change, plan_changes
 from .units import percent
+
+if TYPE_CHECKING:
+    from ..solvers import Limit
 
 COMPARED = ("latency_us", "response_us", "p99_us", "miss_ratio", "memory", "objective", "utilisation")
 """Figures that a comparison shows."""
@@ -72,6 +77,7 @@ class Prediction:
         (before, old_misfit), (after, new_misfit) = (_assessed(problem, plan, simulation) for plan in (old, new))
         return cls(before, after, old_misfit, new_misfit, simulation)
 
+    @cached_property
     def effects(self) -> tuple[Effect, ...]:
         """Figures of both plans side by side; none where one of them does not fit."""
         if self.old is None or self.new is None:
@@ -88,6 +94,7 @@ class Prediction:
             for subject in subjects(self.new.problem, figure)
         )
 
+    @cached_property
     def pressures(self) -> tuple[Pressure, ...]:
         """Every limit of the scenario with the share of it that each plan uses."""
         from ..solvers import limits_of
@@ -96,12 +103,7 @@ class Prediction:
         if fitting is None:
             return ()
         return tuple(
-            Pressure(
-                limit.kind,
-                limit.subject,
-                bound,
-                *(_used(plan, limit, bound) for plan in (self.old, self.new)),
-            )
+            Pressure(limit.kind, limit.subject, bound, _used(self.old, limit, bound), _used(self.new, limit, bound))
             for limit, bound in limits_of(fitting.problem).items()
         )
 
@@ -160,19 +162,20 @@ def _assessed(problem: Problem, plan: Plan, simulation: Simulation) -> tuple[Ass
     return (found, "") if found.evaluation.models else (None, f"{capped(found.evaluation.violations)}.")
 
 
-def _used(plan: AssessedPlan | None, limit: object, bound: float) -> float:
-    from ..solvers.limits import Limit, value_of
+def _used(plan: AssessedPlan | None, limit: Limit, bound: float) -> float:
+    from ..solvers.limits import value_of
 
-    if plan is None or not isinstance(limit, Limit):
+    if plan is None:
         return math.nan
-    return value_of(plan.problem, plan.evaluation, limit) / bound
+    return value_of(plan.problem, plan.evaluation, limit) / bound if bound else math.inf
 
 
 def _reasons(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> tuple[str, ...]:
     if locks is not None:
         for plan, lock, which in zip((old, new), locks, ("old", "new"), strict=True):
             _refuse_other_plan(plan, lock, which)
-        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in locks[0].inputs.mismatches(locks[1].inputs)]
+        mismatches = locks[0].inputs.mismatches(locks[1].inputs)
+        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in mismatches]
     else:
         found = _inputs_that_differ(old, new)
     return (*found, *_proofs(old, new, locks))
@@ -207,8 +210,12 @@ def _inputs_that_differ(old: Plan, new: Plan) -> list[str]:
     for what in ("method", "policy", "seed"):
         before, after = (getattr(plan.solver, what) for plan in (old, new))
         if before != after:
-            found.append(f"{what}: {before or 'none'} → {after or 'none'}")
+            found.append(f"{what}: {_named(before)} → {_named(after)}")
     return sorted(found)
+
+
+def _named(value: str | int) -> str:
+    return "none" if value == "" else str(value)
 
 
 def _proofs(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..formulation import Plan
@@ -38,10 +37,10 @@ def diff_items(diff: PlanDiff) -> list[Table | str]:
     for which, misfit in (("old", diff.prediction.old_misfit), ("new", diff.prediction.new_misfit)):
         if misfit:
             items.append(f"The {which} plan does not fit the scenario, so no effect is predicted: {misfit}")
-    effects = diff.prediction.effects()
+    effects = diff.prediction.effects
     if effects:
         items.append(effects_table(effects, diff.prediction))
-    if diff.prediction.pressures():
+    if diff.prediction.pressures:
         items.append(limits_table(diff.prediction))
     return items
 
@@ -94,8 +93,8 @@ def effects_table(effects: tuple[Effect, ...], prediction: Prediction) -> Table:
                 effect.subject,
                 figure.text(effect.old.value),
                 figure.text(effect.new.value),
-                Cell(_signed(effect, change.value), tone),
-                f"± {_plain(effect, change.half_width)}" if figure.simulated else "",
+                Cell(f"{'+' if change.value > 0 else ''}{figure.change_text(change.value)}", tone),
+                f"± {figure.change_text(change.half_width)}" if figure.simulated else "",
             )
         )
     simulated = any(effect.figure.simulated for effect in effects)
@@ -112,7 +111,7 @@ def effects_table(effects: tuple[Effect, ...], prediction: Prediction) -> Table:
 def limits_table(prediction: Prediction) -> Table:
     """Every limit and how much of it each plan uses."""
     rows = []
-    for pressure in prediction.pressures():
+    for pressure in prediction.pressures:
         texts = {"deadline": f"{milliseconds(pressure.limit)} ms", "memory": f"{mebibytes(pressure.limit)} MiB"}
         shares = (pressure.old, pressure.new)
         cells = (Cell(percent(u), "bad" if u > 1 else "strong" if u >= BINDS_FROM else "") for u in shares)
@@ -160,7 +159,7 @@ def _prediction_data(prediction: Prediction) -> dict[str, Any]:
                 "high": effect.change.high,
                 "certain": effect.is_certain,
             }
-            for effect in prediction.effects()
+            for effect in prediction.effects
         ],
         "limits": [
             {
@@ -171,7 +170,7 @@ def _prediction_data(prediction: Prediction) -> dict[str, Any]:
                 "new_used": pressure.new,
                 "binds": _binds(pressure.old, pressure.new),
             }
-            for pressure in prediction.pressures()
+            for pressure in prediction.pressures
         ],
     }
 
@@ -193,13 +192,3 @@ def _binds(old: float, new: float) -> str:
     before, after = old >= BINDS_FROM, new >= BINDS_FROM
     return "in both" if before and after else "in the old" if before else "in the new" if after else ""
 
-
-def _plain(effect: Effect, value: float) -> str:
-    # A difference of two shares is not a share of anything.
-    if effect.figure.unit == "share" and math.isfinite(value):
-        return f"{100 * value:.4g} points"
-    return effect.figure.text(value)
-
-
-def _signed(effect: Effect, value: float) -> str:
-    return f"+{_plain(effect, value)}" if value > 0 else _plain(effect, value)

@@ -26,6 +26,7 @@ class Document(StrEnum):
     ALLOCATION = "allocation"
     CONTENTION = "contention"
     SERVICE_PLAN = "service-plan"
+    LOCK = "lock"
 
 
 def schema(
@@ -34,6 +35,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a file that EdgePlan reads or writes."""
     from ...profiles import Profile
+    from ..lock import Lock
 
     models = {
         Document.SCENARIO: Scenario,
@@ -44,6 +46,7 @@ def schema(
         Document.ALLOCATION: Allocation,
         Document.CONTENTION: ContentionModel,
         Document.SERVICE_PLAN: ServicePlan,
+        Document.LOCK: Lock,
     }
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
