@@ -7,8 +7,8 @@ A condition is ``FIGURE OPERATOR VALUE``::
     operator  = ">" | ">=" | "<" | "<="
     value     = ["-"] NUMBER [UNIT]
 
-``NAME`` is one of `figures.FIGURES`. ``*``, or no name before the figure, stands for any model, or any memory. Times are
-microseconds or have a unit (``us``, ``µs``, ``ms``, ``s``), sizes are bytes or have a unit as in scenario files
+``NAME`` is one of `figures.FIGURES`. ``*``, or no name before the figure, stands for any model, or any memory. Times
+are microseconds or have a unit (``us``, ``µs``, ``ms``, ``s``), sizes are bytes or have a unit as in scenario files
 (``200MiB``), shares are numbers or per cent. ``delta.`` compares two plans: how much larger the figure of the new one
 is; there, per cent are per cent of the old one's figure, whatever its unit, and a value may be negative.
 """
@@ -123,7 +123,7 @@ def parse_condition(text: str) -> Condition:
     path, delta = match["path"], match["path"].startswith(_DELTA)
     figure, subject = _figure_of(text, path.removeprefix(_DELTA) if delta else path)
     number, unit = float(match["number"]), _spelt(match["unit"])
-    operator_ = next(known for known in _HOLDS if known == match["operator"])
+    compared: Operator = next(known for known in _HOLDS if known == match["operator"])
     if _unit_of(figure, unit) not in _factors(figure) and not (delta and unit == "%"):
         units = ", ".join(unit for unit in _factors(figure) if unit and (figure.unit != "bytes" or "ib" in unit))
         raise ConditionError(
@@ -132,7 +132,7 @@ def parse_condition(text: str) -> Condition:
             got=f"the unit {unit!r}",
             remedy=f"{figure.name}: {figure.meaning}.",
         )
-    condition = Condition(figure, subject, operator_, number, unit, delta)
+    condition = Condition(figure, subject, compared, number, unit, delta)
     if not math.isfinite(condition.limit) or (number < 0 and not delta):
         raise ConditionError(
             f"condition {text!r}",
@@ -285,4 +285,3 @@ def _spelt(unit: str) -> str:
 
 def _unit_of(figure: Figure, unit: str) -> str:
     return unit.lower() if figure.unit == "bytes" else unit  # as in scenario files
-

@@ -1,4 +1,4 @@
-"""Figures of a plan that can be asked for by name: what the evaluator computes, and what is simulated, with intervals."""
+"""Figures of a plan by name: what the evaluator computes, and what is simulated, with its interval."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ def difference(old: AssessedPlan, new: AssessedPlan, figure: Figure, subject: st
 def sectioned(columns: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float]) -> Estimate:
     """A statistic of correlated rows with its interval by sectioning, at `LEVEL`.
 
-    The rows are cut into `SECTIONS` stretches in order of arrival; the statistic's spread over the stretches, around its
-    value for all rows, is taken for its error (Asmussen, Glynn 2007, Stochastic Simulation, III.5a,
+    The rows are cut into `SECTIONS` stretches in order of arrival; the statistic's spread over the stretches, around
+    its value for all rows, is taken for its error (Asmussen, Glynn 2007, Stochastic Simulation, III.5a,
     doi 10.1007/978-0-387-69033-9). It serves means, shares, percentiles and their differences alike; with few requests
     a stretch the interval is too wide rather than too narrow.
 

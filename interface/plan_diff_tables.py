@@ -191,4 +191,3 @@ def _maker(plan: Plan) -> dict[str, str]:
 def _binds(old: float, new: float) -> str:
     before, after = old >= BINDS_FROM, new >= BINDS_FROM
     return "in both" if before and after else "in the old" if before else "in the new" if after else ""
-

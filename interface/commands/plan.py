@@ -39,7 +39,8 @@ def plan(
     locked_path: Annotated[
         Path | None,
         typer.Option(
-            "--locked", help="Lock to plan from: other inputs or versions are refused; exit 1 where the plan is another."
+            "--locked",
+            help="Lock to plan from: other inputs or versions are refused; exit 1 where the plan is another.",
         ),
     ] = None,
     format: FormatOption = Format.TEXT,

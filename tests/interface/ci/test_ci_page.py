@@ -27,9 +27,7 @@ SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 def project(tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the page speaks of."""
     names = ("camera", "squeezenet")
-    models = tuple(
-        model.model_copy(update={"name": name}) for model, name in zip(profile.models, names, strict=True)
-    )
+    models = tuple(model.model_copy(update={"name": name}) for model, name in zip(profile.models, names, strict=True))
     profile.model_copy(update={"models": models}).save(tmp_path / "profile.json")
     scenario = {
         "name": "camera and classifier",
@@ -46,7 +44,7 @@ def project(tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def shell(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     return subprocess.run(
         ["sh", "-c", script],

@@ -13,6 +13,7 @@ from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.identity import planned_with
 from edgeplan.interface.lock import Lock
 from edgeplan.interface.reproducibility import SHORTEST_STAGE, why_not_reproducible
+from edgeplan.profiles import Profile
 from edgeplan.solvers import Solution, solve
 from edgeplan.solvers.stop import Share
 from hypothesis import given
@@ -25,14 +26,26 @@ from ..test_cli import answer, edgeplan
 LIMIT_S = 3000
 
 
-@pytest.fixture
-def locked(files: Files) -> Path:
-    path = files.folder / "plan.lock.json"
-    result = edgeplan(
-        "plan", files.scenario(), "-o", files.plan, "--lock", path, "--time-limit", LIMIT_S, "--seed", 2
-    )
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> tuple[bytes, bytes]:
+    """A plan and its lock, made once; where they lie is no input."""
+    folder = tmp_path_factory.mktemp("locked")
+    plan, lock = folder / "plan.json", folder / "plan.lock.json"
+    files = Files(folder, folder / "profile.json", plan, folder / "run.json")
+    profile.save(files.profile)
+    options = ("-o", plan, "--lock", lock, "--time-limit", LIMIT_S, "--seed", 2)
+    result = edgeplan("plan", files.scenario(), *options)
     assert result.exit_code == ExitCode.DONE, result.output
     assert "It can be made again" in result.stdout
+    return plan.read_bytes(), lock.read_bytes()
+
+
+@pytest.fixture
+def locked(files: Files, made: tuple[bytes, bytes]) -> Path:
+    plan, lock = made
+    files.plan.write_bytes(plan)
+    path = files.folder / "plan.lock.json"
+    path.write_bytes(lock)
     return path
 
 

@@ -30,7 +30,16 @@ def test_a_condition_that_holds_fails_the_job_and_leaves_the_plan(files: Files) 
 
 
 def test_conditions_that_do_not_hold_pass(files: Files) -> None:
-    arguments = ("plan", files.scenario(), "--requests", 500, "--fail-on", "miss_ratio>50%", "--fail-on", "utilisation>1")
+    arguments = (
+        "plan",
+        files.scenario(),
+        "--requests",
+        500,
+        "--fail-on",
+        "miss_ratio>50%",
+        "--fail-on",
+        "utilisation>1",
+    )
     said = answer(*arguments)
     assert set(held(said).values()) == {"passed"}
     assert {of for _, of in held(said)} == {"small", "large", ""}
