@@ -24,7 +24,7 @@ LEVEL = 0.95
 SECTIONS = 10
 """Parts of a simulation whose spread says how far its figures can be trusted."""
 
-_DIGITS = 5
+_DIGITS = 4
 """Of times: what is held against a limit has to be told apart from it."""
 
 GAP_TOLERANCE = 1e-6

@@ -23,8 +23,8 @@ class Change:
     Attributes
     ----------
     kind : str
-        ``added`` and ``removed`` models; another model ``file``; positions of ``cuts``; the ``configuration``,
-        ``cores`` and ``gangs`` of layers; the ``execution`` of segments in another sequence; the ``order`` of dispatch; another
+        ``added`` and ``removed`` models; another model ``file``; positions of ``cuts``; ``configuration``, ``cores``
+        and ``gangs`` of layers; the ``execution`` of segments in another sequence; the ``order`` of dispatch; another
         ``platform``; the same models in another ``listing``, which changes nothing that is done.
     model : str
         Empty for what is of the whole plan.

@@ -34,7 +34,9 @@ def why_not_reproducible(solutions: Sequence[Solution], limit_s: float) -> str:
         return f"it is not known how solver {foreign[0]!r}, of another distribution, uses its time and its seed"
     longest_s = max(solution.runtime_s for solution in solutions)
     if longest_s >= limit_s:
-        return "the time limit cut a search short"
+        return "the time limit cut a search short (a longer limit may help)"
     if longest_s >= SHORTEST_STAGE * (limit_s - longest_s):
-        return "a search took so much of its time that the clock may have ended one of its stages"
+        return (
+            "the clock may have ended a stage of a search, so much of its time did that take (a longer limit may help)"
+        )
     return ""
