@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,6 @@ from .case import Case
 from .identity import part_digest, plan_digest, planned_with, profile_digest, scenario_digest
 
 LOCK_SCHEMA_VERSION = 1
-
 ABSENT = "none"
 
 
@@ -67,7 +66,14 @@ class LockedInputs(BaseModel):
 
     @classmethod
     def of(cls, case: Case, method: str, time_limit_s: float, seed: int) -> LockedInputs:
-        """What a plan that is made now depends on."""
+        """What a plan that is made now depends on.
+
+        Raises
+        ------
+        StalePlanError
+            A model changed since it was profiled.
+        """
+        refuse_changed_models(case)
         return cls(
             scenario=scenario_digest(case.scenario),
             profile=profile_digest(case.profile),
@@ -261,11 +267,23 @@ class Verification:
             return "The plan is the one that is locked."
         if not self.lock.reproducible:
             return (
-                "The plan is another one than the locked one. That may be, for the lock says that it cannot be made "
-                f"again for sure: {self.lock.reason}. Its inputs and versions are the same."
+                "Inputs and versions are those of the lock, the plan is another one. That may be, for the lock says that "
+                f"it cannot be made again for sure: {self.lock.reason}."
             )
         slower = f" Here {self.doubt}: lock with a longer --time-limit." if self.doubt else ""
         return f"The plan is another one than the locked one, though inputs and versions are the same.{slower}"
+
+
+def refuse_changed_models(case: Case) -> tuple[str, ...]:
+    """Models whose file lies where the scenario says, each the one that was profiled; planning itself needs none.
+
+    Raises
+    ------
+    StalePlanError
+        A file is not the one that was profiled.
+    """
+    there = tuple(m for m in case.scenario.models if (case.folder / (m.path or m.name)).is_file())
+    return tuple(replace(case, scenario=case.scenario.model_copy(update={"models": there})).files)
 
 
 def shortened(text: str) -> str:

@@ -36,7 +36,5 @@ def why_not_reproducible(solutions: Sequence[Solution], limit_s: float) -> str:
     if longest_s >= limit_s:
         return "the time limit cut a search short (a longer limit may help)"
     if longest_s >= SHORTEST_STAGE * (limit_s - longest_s):
-        return (
-            "the clock may have ended a stage of a search, so much of its time did that take (a longer limit may help)"
-        )
+        return "the clock may have ended a stage of a search, for that took long (a longer limit may help)"
     return ""

@@ -165,7 +165,7 @@ def test_text_has_what_changed_who_made_it_the_effect_and_the_limits(files: File
     assert result.exit_code == ExitCode.DONE, result.output
     for title in ("Changes", "Made by", "Why:", "Predicted effect", "Limits"):
         assert title in result.stdout
-    assert "Both plans got the same requests" in result.stdout
+    assert "Both plans got the same requests" in " ".join(result.stdout.split())
 
 
 def test_conditions_on_the_change(files: Files, other: Path) -> None:

@@ -13,12 +13,13 @@ from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.identity import planned_with
 from edgeplan.interface.lock import Lock
 from edgeplan.interface.reproducibility import SHORTEST_STAGE, why_not_reproducible
-from edgeplan.profiles import Profile
+from edgeplan.profiles import Profile, model_sha256
 from edgeplan.solvers import Solution, solve
 from edgeplan.solvers.stop import Share
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ...conftest import write_model
 from ..conftest import Files
 from ..test_cli import answer, edgeplan
 
@@ -200,3 +201,16 @@ def test_no_solver_has_a_shorter_stage(
     solve(problem.replace(limits=limits), method=method, time_limit_s=20)
     assert all(share >= SHORTEST_STAGE for share in shares)
     assert shares or method == "greedy"
+
+
+def test_a_model_that_changed_since_it_was_profiled_is_refused(files: Files, profile: Profile, tmp_path: Path) -> None:
+    file = write_model(tmp_path / "small.onnx", seed=0, depth=1)
+    models = (profile.models[0].model_copy(update={"sha256": model_sha256(file)}), profile.models[1])
+    profile.model_copy(update={"models": models}).save(files.profile)
+    scenario = files.scenario(models=[{"name": "small", "path": "small.onnx"}, {"name": "large"}])
+    arguments = ("plan", scenario, "--method", "greedy", "--lock", tmp_path / "lock.json")
+    # The file of `large` is not there, and planning needs none.
+    assert answer(*arguments)["lock"]["inputs"]["models"]["small"] == model_sha256(file)
+    write_model(file, seed=1, depth=1)
+    error = answer(*arguments, code=ExitCode.BAD_INPUT)["error"]
+    assert (error["kind"], error["subject"]) == ("StalePlanError", "model 'small'")

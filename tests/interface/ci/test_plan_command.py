@@ -48,11 +48,9 @@ def test_conditions_that_do_not_hold_pass(files: Files) -> None:
 def test_the_table_shows_each_condition_with_its_value_and_basis(files: Files) -> None:
     result = edgeplan("plan", files.scenario(), "--seed", 4, "--requests", 500, "--fail-on", "*.p99_us>1s")
     assert result.exit_code == ExitCode.DONE, result.output
-    assert "Conditions that must not hold" in result.stdout
-    assert "500 requests" in result.stdout
-    assert "seed 4" in result.stdout
-    assert "±" in result.stdout
-    assert "0 of 2 checks failed" in result.stdout
+    text = " ".join(result.stdout.split())
+    for shown in ("Conditions that must not hold", "500 requests", "seed 4", "±", "0 of 2 checks failed"):
+        assert shown in text
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
