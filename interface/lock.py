@@ -267,8 +267,8 @@ class Verification:
             return "The plan is the one that is locked."
         if not self.lock.reproducible:
             return (
-                "Inputs and versions are those of the lock, the plan is another one. That may be, for the lock says that "
-                f"it cannot be made again for sure: {self.lock.reason}."
+                "Inputs and versions are those of the lock, the plan is another one. That may be, for the lock says "
+                f"that it cannot be made again for sure: {self.lock.reason}."
             )
         slower = f" Here {self.doubt}: lock with a longer --time-limit." if self.doubt else ""
         return f"The plan is another one than the locked one, though inputs and versions are the same.{slower}"

@@ -94,6 +94,14 @@ class Prediction:
             for subject in subjects(self.new.problem, figure)
         )
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Models of the plans that the scenario does not have: nothing is predicted of them, nor of what they take."""
+        fitting = self.new or self.old
+        known = {model.name for model in fitting.problem.models} if fitting is not None else set()
+        planned = (part.model for plan in (self.old, self.new) if plan is not None for part in plan.plan.models)
+        return tuple(dict.fromkeys(name for name in planned if name not in known))
+
     @cached_property
     def pressures(self) -> tuple[Pressure, ...]:
         """Every limit of the scenario with the share of it that each plan uses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..formulation import Plan
+from ..formulation import Plan, capped
 from .condition_tables import simulation_data, simulation_text
 from .identity import plan_digest
 from .plan_diff import BINDS_FROM, Effect, PlanDiff, Prediction
@@ -37,6 +37,8 @@ def diff_items(diff: PlanDiff) -> list[Table | str]:
     for which, misfit in (("old", diff.prediction.old_misfit), ("new", diff.prediction.new_misfit)):
         if misfit:
             items.append(f"The {which} plan does not fit the scenario, so no effect is predicted: {misfit}")
+    if diff.prediction.left_out:
+        items.append(f"Not in the scenario, so left out of what is predicted: {capped(diff.prediction.left_out)}.")
     effects = diff.prediction.effects
     if effects:
         items.append(effects_table(effects, diff.prediction))
@@ -147,6 +149,7 @@ def _prediction_data(prediction: Prediction) -> dict[str, Any]:
     return {
         "simulation": simulation_data(prediction.simulation),
         "misfits": {"old": prediction.old_misfit or None, "new": prediction.new_misfit or None},
+        "left_out": prediction.left_out,
         "effects": [
             {
                 "figure": effect.figure.name,

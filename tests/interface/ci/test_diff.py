@@ -226,3 +226,11 @@ def test_a_prediction_needs_a_scenario(files: Files, other: Path, options: tuple
 
 def test_what_is_no_plan_is_refused(files: Files) -> None:
     assert "plan" in answer("diff", files.plan, files.run, code=ExitCode.BAD_INPUT)["error"]["subject"]
+
+
+def test_models_that_the_scenario_does_not_have_are_left_out_and_named(files: Files, other: Path) -> None:
+    scenario = files.scenario(models=[{"name": "small"}], streams=[], objective="latency")
+    said = answer("diff", files.plan, other, "--scenario", scenario)
+    assert said["prediction"]["left_out"] == ["large"]
+    assert {effect["of"] for effect in said["prediction"]["effects"]} == {"small", "ram", ""}
+    assert "left out of what is predicted: large" in edgeplan("diff", files.plan, other, "--scenario", scenario).stdout
