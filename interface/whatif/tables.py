@@ -1,0 +1,177 @@
+"""Prices and rescues for people and for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..table import Cell, Table, Tone
+from ..units import milliseconds, percent
+from .answers import Played, Reply
+from .prices import Price
+
+if TYPE_CHECKING:
+    from .rescues import Rescue
+
+_TONES: dict[str, Tone] = {"binds": "strong", "free": "", "open": ""}
+
+
+def prices_table(prices: Sequence[Price], title: str = "What each limit costs") -> Table:
+    """What a step of each limit is worth, one row a step; limits that bind come first.
+
+    Parameters
+    ----------
+    prices : sequence of Price
+        Of one problem.
+    title : str
+    """
+    ordered = sorted(prices, key=lambda price: -_worth(price))
+    rows = tuple(
+        (
+            Cell(price.knob.name, _TONES[price.verdict]),
+            price.knob.shown(price.value),
+            f"{price.knob.shown(price.turned)}",
+            _gain(price),
+            _interval(price),
+            _per_unit(price),
+            *_fate(price.after),
+            _status(price),
+        )
+        for price in ordered
+    )
+    return Table(
+        title,
+        (
+            "limit",
+            ">now",
+            ">turned to",
+            ">gain ms",
+            ">true gain between",
+            ">gain per unit",
+            ">p99 ms",
+            ">misses",
+            "what is known",
+        ),
+        rows,
+        note=_note(prices),
+    )
+
+
+def _worth(price: Price) -> float:
+    gain = price.gain_us
+    if gain is None:
+        return math.inf if price.after.status == "infeasible" else 0.0
+    return abs(gain) + (1e9 if price.verdict == "binds" else 0.0)
+
+
+def _gain(price: Price) -> Cell:
+    if price.after.status == "infeasible":
+        return Cell("no plan", "bad")
+    if price.gain_us is None:
+        return Cell("–")
+    tone: Tone = "" if price.verdict == "free" else "good" if price.gain_us > 0 else "bad" if price.gain_us < 0 else ""
+    return Cell(_signed(price.gain_us), tone)
+
+
+def _signed(us: float) -> str:
+    """Milliseconds with their sign; a difference below a nanosecond is none."""
+    if abs(us) < 1e-3:
+        return "0"
+    return f"{'+' if us > 0 else '−'}{milliseconds(abs(us))}"
+
+
+def _interval(price: Price) -> str:
+    if price.is_exact:
+        return "exact"
+    low, high = price.interval_us
+    return f"{_signed(low)} … {_signed(high)}"
+
+
+def _per_unit(price: Price) -> str:
+    each = price.per_unit_us
+    return "–" if each is None else f"{_signed(each)} ms/{price.knob.unit}" if abs(each) >= 1e-3 else "0"
+
+
+def _fate(reply: Reply) -> tuple[str, str]:
+    played = reply.played
+    return ("–", "–") if played is None else (milliseconds(played.p99_us), percent(played.miss_ratio))
+
+
+def _status(price: Price) -> str:
+    parts = []
+    if price.after.status == "infeasible":
+        parts.append("nothing keeps it")
+    elif price.after.status == "timeout":
+        parts.append("no answer in time")
+    else:
+        parts.append({"binds": "binds", "free": "does not bind", "open": "not known whether it binds"}[price.verdict])
+    if price.after.status == "feasible" and price.after.gap is not None:
+        parts.append(f"gap {percent(price.after.gap)}")
+    if price.reorders:
+        parts.append("changes who goes first")
+    return ", ".join(parts)
+
+
+def _note(prices: Sequence[Price]) -> str:
+    if not prices:
+        return "Nothing was priced."
+    before = prices[0].before
+    objective = "–" if before.objective_us is None else f"{milliseconds(before.objective_us)} ms"
+    proven = "optimal" if before.status == "optimal" else f"{before.status}, gap {percent(before.gap or 0.0)}"
+    text = f"As it is: objective {objective} ({proven})"
+    if before.played is not None:
+        text += (
+            f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
+        )
+    return (
+        f"{text}. Each row is a problem of its own, solved again by the same method and seed: a gain is the difference of "
+        "two optima over that step, not a slope. Exact where both are proven."
+    )
+
+
+def reply_data(reply: Reply) -> dict[str, Any]:
+    """What is known of a problem, without its plan, as plain data."""
+    return {
+        "status": reply.status,
+        "objective_us": reply.objective_us,
+        "bound_us": reply.bound_us,
+        "gap": reply.gap,
+        "reason": reply.reason,
+        "simulated": played_data(reply.played),
+    }
+
+
+def played_data(played: Played | None) -> dict[str, Any] | None:
+    """Simulated figures as plain data."""
+    if played is None:
+        return None
+    return {
+        "p99_us": played.p99_us,
+        "model_p99_us": dict(played.model_p99_us),
+        "miss_ratio": played.miss_ratio,
+    }
+
+
+def prices_data(prices: Sequence[Price]) -> dict[str, Any]:
+    """Prices as plain data; an infinite end of an interval is null."""
+    return {
+        "before": reply_data(prices[0].before) if prices else None,
+        "steps": [
+            {
+                "limit": price.knob.name,
+                "direction": price.direction,
+                "value": price.value,
+                "turned": price.turned,
+                "after": reply_data(price.after),
+                "gain_us": price.gain_us,
+                "interval_us": list(price.interval_us),
+                "gain_per_unit_us": price.per_unit_us,
+                "unit": price.knob.unit,
+                "exact": price.is_exact,
+                "verdict": price.verdict,
+                "reorders": price.reorders,
+            }
+            for price in prices
+        ],
+    }
