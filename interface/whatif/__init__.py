@@ -10,3 +10,8 @@ from .prices import Price as Price
 from .prices import prices as prices
 from .tables import prices_data as prices_data
 from .tables import prices_table as prices_table
+from .rescues import Rescue as Rescue
+from .rescues import rescues as rescues
+from .tables import clash_needs_table as clash_needs_table
+from .tables import rescues_data as rescues_data
+from .tables import rescues_table as rescues_table

@@ -163,7 +163,7 @@ def prices(
     ]
     total = len(steps) + 1
     _tell(progress, 0, total, "as it is")
-    before = _base(asker, problem, solution if not policy and method in (None, named) else None)
+    before = _base(asker, problem, None if policy else solution)
     if before.plan is None:
         return ()
     before = asker.play(problem, before, cache)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..table import Cell, Table, Tone
 from ..units import milliseconds, percent
 from .answers import Played, Reply
+from .knobs import Knob
 from .prices import Price
 
 if TYPE_CHECKING:
+    from ...solvers import Solution
     from .rescues import Rescue
 
 _TONES: dict[str, Tone] = {"binds": "strong", "free": "", "open": ""}
@@ -31,7 +33,7 @@ def prices_table(prices: Sequence[Price], title: str = "What each limit costs") 
         (
             Cell(price.knob.name, _TONES[price.verdict]),
             price.knob.shown(price.value),
-            f"{price.knob.shown(price.turned)}",
+            price.knob.shown(price.turned),
             _gain(price),
             _interval(price),
             _per_unit(price),
@@ -175,3 +177,75 @@ def prices_data(prices: Sequence[Price]) -> dict[str, Any]:
             for price in prices
         ],
     }
+
+
+def clash_needs_table(solution: Solution) -> Table:
+    """Limits that clash: what each allows, and the least that it must allow while the others of the clash hold."""
+    rows = []
+    for clash in solution.clashes:
+        knob = Knob("max_utilisation") if clash.limit.kind == "utilisation" else Knob(clash.limit.kind, clash.limit.subject)
+        best = clash.best_achievable
+        rows.append(
+            (
+                Cell(knob.name, "bad"),
+                knob.shown(clash.bound),
+                "–" if best is None else knob.shown(best),
+                clash.sentence,
+            )
+        )
+    return Table(
+        "Why there is no plan",
+        ("limit", ">allows", ">must allow", "what"),
+        tuple(rows),
+        note="These cannot hold together; without any one of them the others can. Other limits may clash besides.",
+    )
+
+
+def rescues_table(rescues: Sequence[Rescue]) -> Table:
+    """What makes the problem feasible, one limit at a time; the smallest change first."""
+    rows = tuple(
+        (
+            Cell(rescue.knob.name, "good" if k == 0 and rescue.needs is not None else ""),
+            rescue.knob.shown(rescue.value),
+            "–" if rescue.needs is None else rescue.knob.shown(rescue.needs),
+            "–" if rescue.needs is None else f"{'÷' if rescue.knob.looser < 0 else '×'} {rescue.change:.3g}",
+            rescue.knob.shown(rescue.refused),
+            _rescue_says(rescue),
+        )
+        for k, rescue in enumerate(rescues)
+    )
+    return Table(
+        "What would make one, each limit by itself",
+        ("limit", ">now", ">needs", ">change", ">not enough", "what is known"),
+        rows,
+        note="The smallest change first. The true threshold lies between “not enough” and “needs”, which differ by at "
+        "most 1 % where the search ended.",
+    )
+
+
+def _rescue_says(rescue: Rescue) -> str:
+    if rescue.needs is None:
+        return "does not help by itself" if rescue.is_proven else "no plan was found in time"
+    parts = [f"a plan with objective {milliseconds(rescue.after.objective_us or 0.0)} ms"]
+    if not rescue.is_proven:
+        parts.append("less was not answered in time")
+    if rescue.reorders:
+        parts.append("less might do: requests go in another order or on other cores")
+    return "; ".join(parts)
+
+
+def rescues_data(rescues: Sequence[Rescue]) -> list[dict[str, Any]]:
+    """Rescues as plain data."""
+    return [
+        {
+            "limit": rescue.knob.name,
+            "value": rescue.value,
+            "needs": rescue.needs,
+            "refused": rescue.refused,
+            "change": rescue.change,
+            "proven": rescue.is_proven,
+            "reorders": rescue.reorders,
+            "after": reply_data(rescue.after),
+        }
+        for rescue in rescues
+    ]

@@ -1,0 +1,217 @@
+"""What makes an infeasible problem feasible: the smallest relaxation of each limit by itself, by bisection over re-solves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING
+
+from ...formulation import CostError, PlatformError, Problem
+from .answers import Asker, Reply
+from .knobs import Knob, knobs_of, never_hurts, turned, value_of
+from .prices import Progress
+
+if TYPE_CHECKING:
+    from ...solvers import Clash, Solution
+
+MOST = 64.0
+"""A limit is tried up to so many times its value, a rate down to such a part of it."""
+MOST_CORES = 4
+"""Processors are tried up to so many times their cores."""
+PRECISION = 0.01
+"""Bisection ends where what is refused and what suffices differ by this share."""
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """One limit, relaxed by itself until a plan keeps all.
+
+    Attributes
+    ----------
+    knob : Knob
+    value : float
+        Where it stands.
+    needs : float or None
+        The smallest relaxation found that lets a plan keep every limit; None where none was found.
+    refused : float
+        The largest relaxation at which no plan was found; the true threshold is between the two.
+    is_proven : bool
+        Whether `refused` was proven infeasible, not only not solved in time; then nothing below it helps where
+        relaxing the knob never hurts.
+    after : Reply
+        With the knob at `needs`; where that is None, at the largest relaxation tried.
+    reorders : bool
+        Whether on the way requests go before others in another order, so that a smaller relaxation might help too.
+    """
+
+    knob: Knob
+    value: float
+    needs: float | None
+    refused: float
+    is_proven: bool
+    after: Reply
+    reorders: bool = False
+
+    @property
+    def change(self) -> float:
+        """How far it must be turned, as a factor of at least 1: what relaxations of unlike limits are compared by."""
+        if self.needs is None:
+            return math.inf
+        low, high = sorted((max(self.value, 1e-12), max(self.needs, 1e-12)))
+        return high / low
+
+
+def rescues(
+    problem: Problem,
+    solution: Solution,
+    *,
+    knobs: Sequence[Knob] | None = None,
+    method: str | None = None,
+    time_limit_s: float = 5.0,
+    seed: int | None = None,
+    cancel: Event | None = None,
+    progress: Progress | None = None,
+) -> tuple[Rescue, ...]:
+    """Find the smallest relaxation of each limit that by itself makes an infeasible problem feasible.
+
+    A limit that is named in a clash is first tried at the best that any plan reaches while it keeps the others of that
+    clash (``Clash.best_achievable``): less cannot suffice, so where that suffices it is the answer. Otherwise the
+    relaxation is doubled until a plan is found and then bisected, to `PRECISION`.
+
+    Parameters
+    ----------
+    problem : Problem
+    solution : Solution
+        Infeasible; its clashes say where to begin. Its method and seed are used again.
+    knobs : sequence of Knob, optional
+        What to try; by default all that can help (`helpful`).
+    method, time_limit_s, seed
+        Of each re-solve.
+    cancel : threading.Event, optional
+    progress : callable, optional
+
+    Returns
+    -------
+    tuple of Rescue
+        The smallest change first, those that do not help by themselves last.
+    """
+    asker = Asker(method or solution.method, time_limit_s, solution.seed if seed is None else seed, 0, cancel)
+    tried = helpful(problem, solution.clashes) if knobs is None else tuple(knobs)
+    found = []
+    for done, knob in enumerate(tried):
+        if cancel is not None and cancel.is_set():
+            break
+        if progress is not None:
+            progress(done, len(tried), knob.name)
+        found.append(_rescue(_Trial(asker, problem, knob), _floor(solution.clashes, knob)))
+    return tuple(sorted(found, key=lambda rescue: (rescue.change, rescue.knob)))
+
+
+def helpful(problem: Problem, clashes: Sequence[Clash]) -> tuple[Knob, ...]:
+    """What may make a problem feasible by itself: limits that clash, and rates, cores, threads and deadlines in any case.
+
+    A limit on memory or utilisation outside the clash cannot, for the clash stays without it.
+    """
+    named = {(clash.limit.kind, clash.limit.subject) for clash in clashes}
+    utilised = any(kind == "utilisation" for kind, _ in named)
+
+    def may_help(knob: Knob) -> bool:
+        if not clashes:
+            return True
+        if knob.kind == "memory":
+            return ("memory", knob.subject) in named
+        return utilised if knob.kind == "max_utilisation" else True
+
+    return tuple(knob for knob in knobs_of(problem) if may_help(knob))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Turns one knob of a problem and asks."""
+
+    asker: Asker
+    problem: Problem
+    knob: Knob
+
+    @property
+    def value(self) -> float:
+        return value_of(self.problem, self.knob)
+
+    def at(self, value: float) -> Reply:
+        try:
+            return self.asker.ask(turned(self.problem, self.knob, value))
+        except (CostError, PlatformError) as error:
+            return Reply("infeasible", reason=str(error))
+
+    def reorders(self, value: float) -> bool:
+        return not never_hurts(self.problem, self.knob, turned(self.problem, self.knob, value))
+
+
+def _rescue(trial: _Trial, floor: float | None) -> Rescue:
+    knob, value = trial.knob, trial.value
+    refused, proven, reply = value, True, Reply("infeasible")
+    for tried in _ladder(knob, value, floor):
+        reply = trial.at(tried)
+        if reply.plan is not None:
+            if tried == floor:
+                return Rescue(knob, value, tried, refused, True, reply, trial.reorders(tried))
+            return _bisected(trial, refused, proven, tried, reply)
+        refused, proven = tried, reply.status == "infeasible"
+    return Rescue(knob, value, None, refused, proven, reply)
+
+
+def _ladder(knob: Knob, value: float, floor: float | None) -> Iterator[float]:
+    """Relaxations to try, growing: where the clash says that it begins, then ever further."""
+    if knob.kind == "core_sets":
+        if value == 0:
+            yield 1.0
+        return
+    if knob.kind == "max_utilisation":
+        if floor is not None and value < floor < 1:
+            yield floor
+        if value < 1:
+            yield 1.0
+        return
+    if knob.kind in ("cores", "max_threads"):
+        yield from (float(n) for n in range(int(value) + 1, MOST_CORES * int(value) + 1))
+        return
+    start = value
+    if floor is not None and floor > value:
+        yield floor
+        start = floor
+    factor = 1.25
+    while factor <= MOST:
+        yield start * factor if knob.looser > 0 else start / factor
+        factor *= factor
+
+
+def _bisected(trial: _Trial, refused: float, proven: bool, needs: float, reply: Reply) -> Rescue:
+    """Close in between what is refused and what suffices; on a scale of factors, for that is how limits compare."""
+    knob = trial.knob
+    while not knob.is_whole or abs(needs - refused) > 1:
+        if max(needs, refused) / min(needs, refused) <= 1 + PRECISION:
+            break
+        middle = math.sqrt(needs * refused)
+        if knob.is_whole:
+            middle = float(round(middle))
+            if middle in (needs, refused):
+                break
+        answer = trial.at(middle)
+        if answer.plan is not None:
+            needs, reply = middle, answer
+        else:
+            refused, proven = middle, answer.status == "infeasible"
+    return Rescue(knob, trial.value, needs, refused, proven, reply, trial.reorders(needs))
+
+
+def _floor(clashes: Sequence[Clash], knob: Knob) -> float | None:
+    """Least value of a limit at which a clash that names it can end, a rounding above it; None where that is not known."""
+    kind = "utilisation" if knob.kind == "max_utilisation" else knob.kind
+    subject = None if knob.kind == "max_utilisation" else knob.subject
+    for clash in clashes:
+        if clash.limit.kind == kind and subject in (None, clash.limit.subject) and clash.best_achievable is not None:
+            best = clash.best_achievable
+            return float(math.ceil(best)) if kind != "utilisation" else best
+    return None
