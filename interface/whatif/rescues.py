@@ -156,7 +156,9 @@ def _rescue(trial: _Trial, floor: float | None) -> Rescue:
         reply = trial.at(tried)
         if reply.plan is not None:
             if tried == floor:
-                return Rescue(knob, value, tried, refused, True, reply, trial.reorders(tried))
+                # The clash proves that less does not do; what it states was rounded up by less than one.
+                below = max(value, tried - 1) if knob.kind in ("memory", "deadline") else tried
+                return Rescue(knob, value, tried, below, True, reply, trial.reorders(tried))
             return _bisected(trial, refused, proven, tried, reply)
         refused, proven = tried, reply.status == "infeasible"
     return Rescue(knob, value, None, refused, proven, reply)
