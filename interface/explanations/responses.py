@@ -154,9 +154,8 @@ def _critical(problem: Problem, evaluation: Evaluation, name: str) -> tuple[tupl
         # It began as soon as its tensors and its cores were there; the one that ended last held it up.
         held = [
             i
-            for i in range(len(segments))
-            if i != k
-            and (i in segments[k].after or segments[i].cores & segments[k].cores)
+            for i in range(k)  # what holds a segment up comes before it in the plan
+            if (i in segments[k].after or segments[i].cores & segments[k].cores)
             and schedule.finishes_us[i] <= schedule.starts_us[k] + 1e-6
         ]
         if not held:

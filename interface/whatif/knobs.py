@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...formulation import Limits, Platform, Problem, WorkloadError, capped
 from ...formulation.competition import competing_releases
 from ..units import MIB
+
+if TYPE_CHECKING:
+    from ...solvers import Limit
 
 KnobKind = Literal["memory", "deadline", "rate", "cores", "max_utilisation", "max_threads", "core_sets"]
 
@@ -72,6 +75,11 @@ class Knob:
         if self.kind == "max_utilisation":
             return f"{value:.3g}"
         return f"{value / self.unit_size:,.4g} {self.unit}"
+
+
+def knob_of(limit: Limit) -> Knob:
+    """The knob that a limit of a problem is turned by."""
+    return Knob("max_utilisation") if limit.kind == "utilisation" else Knob(limit.kind, limit.subject)
 
 
 def knobs_of(problem: Problem) -> tuple[Knob, ...]:

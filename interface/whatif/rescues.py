@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...formulation import CostError, PlatformError, Problem
 from .answers import Asker, Reply
-from .knobs import Knob, knobs_of, never_hurts, turned, value_of
+from .knobs import Knob, knob_of, knobs_of, never_hurts, turned, value_of
 from .prices import Progress
 
 if TYPE_CHECKING:
@@ -114,15 +114,12 @@ def helpful(problem: Problem, clashes: Sequence[Clash]) -> tuple[Knob, ...]:
 
     A limit on memory or utilisation outside the clash cannot, for the clash stays without it.
     """
-    named = {(clash.limit.kind, clash.limit.subject) for clash in clashes}
-    utilised = any(kind == "utilisation" for kind, _ in named)
+    named = {knob_of(clash.limit) for clash in clashes}
 
     def may_help(knob: Knob) -> bool:
         if not clashes:
             return True
-        if knob.kind == "memory":
-            return ("memory", knob.subject) in named
-        return utilised if knob.kind == "max_utilisation" else True
+        return knob in named if knob.kind in ("memory", "max_utilisation") else True
 
     return tuple(knob for knob in knobs_of(problem) if may_help(knob))
 
@@ -210,10 +207,8 @@ def _bisected(trial: _Trial, refused: float, proven: bool, needs: float, reply: 
 
 def _floor(clashes: Sequence[Clash], knob: Knob) -> float | None:
     """Least value of a limit at which a clash that names it can end, a rounding above it; None where that is not known."""
-    kind = "utilisation" if knob.kind == "max_utilisation" else knob.kind
-    subject = None if knob.kind == "max_utilisation" else knob.subject
     for clash in clashes:
-        if clash.limit.kind == kind and subject in (None, clash.limit.subject) and clash.best_achievable is not None:
+        if knob_of(clash.limit) == knob and clash.best_achievable is not None:
             best = clash.best_achievable
-            return float(math.ceil(best)) if kind != "utilisation" else best
+            return best if knob.kind == "max_utilisation" else float(math.ceil(best))
     return None

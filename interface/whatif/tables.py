@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..table import Cell, Table, Tone
 from ..units import milliseconds, percent
 from .answers import Played, Reply
-from .knobs import Knob
+from .knobs import knob_of
 from .prices import Price
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def clash_needs_table(solution: Solution) -> Table:
     """Limits that clash: what each allows, and the least that it must allow while the others of the clash hold."""
     rows = []
     for clash in solution.clashes:
-        knob = Knob("max_utilisation") if clash.limit.kind == "utilisation" else Knob(clash.limit.kind, clash.limit.subject)
+        knob = knob_of(clash.limit)
         best = clash.best_achievable
         rows.append(
             (

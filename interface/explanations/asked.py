@@ -1,0 +1,151 @@
+"""What is asked of an explanation, and the solving that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...formulation import Plan, Problem, evaluate
+from ..output import Output
+from ..whatif import Price, Rescue, prices, rescues
+from .kinds import ExplainError, FileKind
+
+if TYPE_CHECKING:
+    from ...solvers import Candidate, Judgement, Solution
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Settings of an explanation.
+
+    Attributes
+    ----------
+    relax : bool
+        Whether limits are priced, or relaxed until there is a plan.
+    alternatives : bool
+        Whether plans of every policy are made, to say what was rejected.
+    time_limit_s : float
+        Of each re-solve.
+    method : str
+        ``auto``: that of the plan.
+    seed : int
+    """
+
+    relax: bool = True
+    alternatives: bool = True
+    time_limit_s: float = 3.0
+    method: str = "auto"
+    seed: int = 0
+
+    def refuse_misfit(
+        self, path: Path, kind: FileKind, scenario: Path | None, profile: Path | None, of_journal: bool
+    ) -> None:
+        """Refuse options that do not go with the kind of file, and files that are not explained.
+
+        Raises
+        ------
+        ExplainError
+        """
+        if kind in ("allocation", "tenancy"):
+            raise ExplainError(
+                f"file {path}",
+                expected="a plan, a scenario without an accelerator, or a journal",
+                got="an allocation of tenants" if kind == "allocation" else "a scenario with an accelerator",
+                remedy="`edgeplan plan` says what is proven of an allocation; give the controller's journal for its "
+                "decisions.",
+            )
+        if kind == "plan" and scenario is None:
+            raise ExplainError(
+                f"plan {path}",
+                expected="the scenario that it is for, by --scenario",
+                got="none",
+                remedy="A plan holds neither costs nor limits; name the file that it was planned from.",
+            )
+        if kind != "plan" and scenario is not None:
+            raise ExplainError(
+                f"option --scenario {scenario}",
+                expected="a plan to go with it",
+                got=f"a {kind}, {path}",
+                remedy="Leave out --scenario.",
+            )
+        if kind == "journal" and profile is not None:
+            raise ExplainError(
+                f"option --profile {profile}",
+                expected="a plan or a scenario to go with it",
+                got=f"a journal, {path}",
+                remedy="Leave out --profile.",
+            )
+        if kind != "journal" and of_journal:
+            raise ExplainError(
+                "options --decision and --partial",
+                expected="a journal to go with them",
+                got=f"a {kind}, {path}",
+                remedy="Leave them out.",
+            )
+
+    def planned(self, problem: Problem) -> tuple[Solution, tuple[Candidate, ...]]:
+        """Plan a scenario as ``edgeplan plan`` does: the solution, and what it was chosen from where that was left open."""
+        from ...solvers import by_simulation, solve
+
+        if self.method == "auto" and problem.objective == "response":
+            # A share for each of the four policies.
+            judged = by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=self.seed)
+            return judged[0].solution, judged
+        return solve(problem, self.method, time_limit_s=self.time_limit_s, seed=self.seed), ()
+
+    def prices_of(self, output: Output, problem: Problem, plan: Plan) -> tuple[Price, ...]:
+        """Prices of the limits, within the plan's policy; none where not asked for or where the plan breaks a limit."""
+        if not self.relax or problem.objective == "front" or not evaluate(problem, plan).feasible:
+            return ()
+        with output.progress("Relaxing limits") as progress:
+            return prices(
+                problem,
+                _as_solution(problem, plan),
+                method=self._method(problem, plan),
+                time_limit_s=self.time_limit_s,
+                seed=self.seed,
+                progress=progress,
+            )
+
+    def rejected(
+        self, problem: Problem, plan: Plan, candidates: Sequence[Candidate] = ()
+    ) -> tuple[tuple[Candidate, ...], Judgement | None]:
+        """Plans of every policy, and how the explained plan itself fares in simulation."""
+        if not self.alternatives or problem.objective != "response" or not evaluate(problem, plan).models:
+            return (), None
+        from ...solvers import by_simulation, judge
+
+        found = tuple(candidates) or by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=self.seed)
+        return found, judge(problem, plan, self.seed)
+
+    def rescues_of(self, output: Output, problem: Problem, solution: Solution) -> tuple[Rescue, ...]:
+        """What makes an infeasible problem feasible; none where not asked for."""
+        if not self.relax:
+            return ()
+        with output.progress("Relaxing limits") as progress:
+            return rescues(problem, solution, time_limit_s=self.time_limit_s, seed=self.seed, progress=progress)
+
+    def _method(self, problem: Problem, plan: Plan) -> str:
+        """The plan's own method where it can still be asked, else the strongest."""
+        from ...solvers import available_methods
+
+        if self.method != "auto":
+            return self.method
+        return plan.solver.method if plan.solver.method in available_methods(type(problem)) else "auto"
+
+
+def _as_solution(problem: Problem, plan: Plan) -> Solution:
+    """A plan that was read, as what its solver answered: never more than feasible, for the problem may be another now."""
+    from ...solvers import Solution
+
+    evaluation = evaluate(problem, plan)
+    return Solution(
+        "feasible",
+        plan.solver.method,
+        evaluation.objective,
+        seed=plan.solver.seed,
+        plan=plan,
+        evaluation=evaluation,
+    )
