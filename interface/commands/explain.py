@@ -69,6 +69,9 @@ def explain(
         data, items = explained_journal(path, number, partial)
         output.result(data, *items)
         return
+    if kind in ("tenancy", "allocation"):
+        _explain_tenancy(output, path, path if scenario is None else scenario, asked)
+        return
     from ...formulation import Plan
     from ..facade import load
 
@@ -109,3 +112,30 @@ def _explain_infeasible(output: Output, case: Case, solution: Solution, asked: A
     for clash in solution.clashes:
         output.note(f"edgeplan: infeasible: {clash.sentence}")
     raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _explain_tenancy(output: Output, path: Path, scenario: Path, asked: Asked) -> None:
+    """An allocation for a scenario with an accelerator; where both are one file, the allocation that it gets."""
+    from ...formulation import Allocation
+    from ...solvers import solve
+    from ..explanations.tenancy import explained_allocation, solution_of, tenancy_steps
+    from ..tenancy import load_tenancy, not_predicted
+
+    case = load_tenancy(scenario)
+    problem = case.problem()
+    if path == scenario:
+        solution = solve(problem, asked.method, time_limit_s=asked.time_limit_s, seed=asked.seed)
+    else:
+        solution = solution_of(problem, Allocation.load(path))
+    if solution.allocation is None or solution.evaluation is None:
+        found = "; ".join(solution.clashes) or "no stable allocation was found"
+        output.result(
+            {"status": solution.status, "kind": "tenancy", "clashes": list(solution.clashes)},
+            f"{solution.status.capitalize()} ({solution.method}): {found}.",
+        )
+        raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
+    steps = tenancy_steps(problem, asked.method, asked.time_limit_s, asked.seed) if asked.relax else ()
+    explained = explained_allocation(problem, solution, steps)
+    output.result({**explained.data, "notes": not_predicted(case.scenario)}, *explained.items)
+    if not explained.kept:
+        raise typer.Exit(ExitCode.CHECK_FAILED)

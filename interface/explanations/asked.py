@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from ...solvers import Candidate, Judgement, Solution
 
 
+_CALLED: dict[FileKind, str] = {
+    "plan": "a plan",
+    "allocation": "an allocation of tenants",
+    "scenario": "a scenario",
+    "tenancy": "a scenario with an accelerator",
+    "journal": "a journal",
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """Settings of an explanation.
@@ -42,46 +51,38 @@ class Asked:
     def refuse_misfit(
         self, path: Path, kind: FileKind, scenario: Path | None, profile: Path | None, of_journal: bool
     ) -> None:
-        """Refuse options that do not go with the kind of file, and files that are not explained.
+        """Refuse options that do not go with the kind of file.
 
         Raises
         ------
         ExplainError
         """
-        if kind in ("allocation", "tenancy"):
+        if kind in ("plan", "allocation") and scenario is None:
             raise ExplainError(
-                f"file {path}",
-                expected="a plan, a scenario without an accelerator, or a journal",
-                got="an allocation of tenants" if kind == "allocation" else "a scenario with an accelerator",
-                remedy="`edgeplan plan` says what is proven of an allocation; give the controller's journal for its "
-                "decisions.",
-            )
-        if kind == "plan" and scenario is None:
-            raise ExplainError(
-                f"plan {path}",
+                f"{kind} {path}",
                 expected="the scenario that it is for, by --scenario",
                 got="none",
                 remedy="A plan holds neither costs nor limits; name the file that it was planned from.",
             )
-        if kind != "plan" and scenario is not None:
+        if kind not in ("plan", "allocation") and scenario is not None:
             raise ExplainError(
                 f"option --scenario {scenario}",
                 expected="a plan to go with it",
-                got=f"a {kind}, {path}",
+                got=f"{_CALLED[kind]}, {path}",
                 remedy="Leave out --scenario.",
             )
-        if kind == "journal" and profile is not None:
+        if kind in ("journal", "tenancy", "allocation") and profile is not None:
             raise ExplainError(
                 f"option --profile {profile}",
-                expected="a plan or a scenario to go with it",
-                got=f"a journal, {path}",
+                expected="a plan or a scenario that needs a profile",
+                got=f"{_CALLED[kind]}, {path}",
                 remedy="Leave out --profile.",
             )
         if kind != "journal" and of_journal:
             raise ExplainError(
                 "options --decision and --partial",
                 expected="a journal to go with them",
-                got=f"a {kind}, {path}",
+                got=f"{_CALLED[kind]}, {path}",
                 remedy="Leave them out.",
             )
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...formulation import Plan, Problem, evaluate
-from ..outcome import clashes_table, evaluation_data, policies_data, solution_data
+from ...formulation import Evaluation, Plan, Problem, evaluate
+from ..outcome import evaluation_data, policies_data, solution_data
 from ..summaries import plan_table, violations_table
 from ..table import Table
 from ..units import milliseconds
@@ -126,7 +126,7 @@ def explained_infeasible(solution: Solution, rescues: Sequence[Rescue]) -> Expla
         From `edgeplan.interface.whatif.rescues`; none where nothing was tried.
     """
     data = {**solution_data(solution), "kind": "scenario", "rescues": rescues_data(rescues)}
-    items: list[Table | str] = [clash_needs_table(solution) if solution.clashes else clashes_table(solution)]
+    items: list[Table | str] = [clash_needs_table(solution)]
     if rescues:
         items += [rescues_table(rescues), rescue_sentence(rescues)]
         data["says"] = rescue_sentence(rescues)
@@ -146,7 +146,7 @@ def rescue_sentence(rescues: Sequence[Rescue]) -> str:
     )
 
 
-def _response_data(part: Response, problem: Problem, evaluation: Any) -> dict[str, Any]:
+def _response_data(part: Response, problem: Problem, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "latency_us": part.latency_us,
         "critical_segments": list(part.critical),

@@ -29,14 +29,11 @@ class Metric:
         With its unit, for an axis.
     of : callable
         The figure in that unit; NaN where there is none.
-    digits : str
-        Format of a figure in text.
     """
 
     name: str
     title: str
     of: Callable[[Point], float]
-    digits: str = ",.3g"
 
     def known(self, points: Sequence[Point]) -> bool:
         """Whether any point has it."""

@@ -78,7 +78,7 @@ def rescues(
 
     A limit that is named in a clash is first tried at the best that any plan reaches while it keeps the others of that
     clash (``Clash.best_achievable``): less cannot suffice, so where that suffices it is the answer. Otherwise the
-    relaxation is doubled until a plan is found and then bisected, to `PRECISION`.
+    relaxation that suffices is bisected, to `PRECISION`.
 
     Parameters
     ----------
@@ -110,16 +110,22 @@ def rescues(
 
 
 def helpful(problem: Problem, clashes: Sequence[Clash]) -> tuple[Knob, ...]:
-    """What may make a problem feasible by itself: limits that clash, and rates, cores, threads and deadlines in any case.
+    """What may make a problem feasible by itself: what the limits that clash depend on.
 
-    A limit on memory or utilisation outside the clash cannot, for the clash stays without it.
+    A limit on memory or utilisation outside the clash cannot help, for the clash stays without it. Deadlines count where
+    one clashes (any of them, for they are ranks), rates where anything but memory does, cores and threads always.
     """
     named = {knob_of(clash.limit) for clash in clashes}
+    kinds = {knob.kind for knob in named}
 
     def may_help(knob: Knob) -> bool:
         if not clashes:
             return True
-        return knob in named if knob.kind in ("memory", "max_utilisation") else True
+        if knob.kind in ("memory", "max_utilisation"):
+            return knob in named
+        if knob.kind == "deadline":
+            return "deadline" in kinds
+        return knob.kind != "rate" or bool(kinds - {"memory"})
 
     return tuple(knob for knob in knobs_of(problem) if may_help(knob))
 
@@ -162,28 +168,31 @@ def _rescue(trial: _Trial, floor: float | None) -> Rescue:
 
 
 def _ladder(knob: Knob, value: float, floor: float | None) -> Iterator[float]:
-    """Relaxations to try, growing: where the clash says that it begins, then ever further."""
+    """Relaxations to try until one suffices: where the clash says that it begins, then further.
+
+    A deadline grows step by step, for it changes who goes before whom, and a much later one may fail where a little
+    later one does not. Of all else the most is tried at once: where that does not help, nothing less does.
+    """
     if knob.kind == "core_sets":
-        if value == 0:
-            yield 1.0
+        yield from () if value else (1.0,)
         return
     if knob.kind == "max_utilisation":
-        if floor is not None and value < floor < 1:
-            yield floor
-        if value < 1:
-            yield 1.0
+        yield from (to for to in (floor, 1.0) if to is not None and value < to <= 1)
         return
     if knob.kind in ("cores", "max_threads"):
-        yield from (float(n) for n in range(int(value) + 1, MOST_CORES * int(value) + 1))
+        yield MOST_CORES * value
         return
     start = value
     if floor is not None and floor > value:
         yield floor
         start = floor
-    factor = 1.25
-    while factor <= MOST:
-        yield start * factor if knob.looser > 0 else start / factor
-        factor *= factor
+    if knob.kind == "deadline":
+        factor = 1.25
+        while factor <= MOST:
+            yield start * factor
+            factor *= factor
+    else:
+        yield start * MOST if knob.looser > 0 else start / MOST
 
 
 def _bisected(trial: _Trial, refused: float, proven: bool, needs: float, reply: Reply) -> Rescue:

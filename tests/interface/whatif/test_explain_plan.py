@@ -126,7 +126,7 @@ def test_files_are_told_apart_by_what_is_in_them(files: Files, tmp_path: Path) -
         (["PLAN"], "--scenario"),
         (["SCENARIO", "--scenario", "SCENARIO"], "Leave out --scenario"),
         (["SCENARIO", "--decision", "1"], "--decision"),
-        (["TENANTS"], "accelerator"),
+        (["TENANTS", "--profile", "PLAN"], "accelerator"),
         (["NOTHING"], "nothing.json"),
         (["WORDS"], "a controller's journal"),
     ],
