@@ -8,18 +8,17 @@ from itertools import product
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from ...solvers.pareto import non_dominated
 from ..report.chart import BAD_COLOUR, GOOD_COLOUR, MODEL_COLOURS, PLAN_COLOUR, QUIET_COLOUR, Chart, figure
-from ..units import count, percent
-from .axes import Axis, Setting
-from .metrics import METRICS, Metric, state
+from ..units import count
+from .axes import Setting
+from .maps import SCALE, map_chart, surface_chart
+from .metrics import METRICS, Metric, caption, state
 from .sweeps import Point, Sweep
 
 SLICES = 12
 """Most maps of one figure; of more axes than two each further setting needs a map of its own."""
-_SCALE = "Cividis"
 _BAND = "rgba(59, 130, 196, 0.18)"
 
 
@@ -30,9 +29,9 @@ def sweep_charts(sweep: Sweep) -> Iterator[tuple[str, tuple[Chart, ...]]]:
         yield "Curves", tuple(_curve(sweep, metric) for metric in shown)
     else:
         for heading, slice_ in _slices(sweep):
-            yield heading, tuple(_map(sweep, slice_, metric) for metric in shown)
+            yield heading, tuple(map_chart(sweep, slice_, metric) for metric in shown)
         if len(sweep.axes) == 2 and min(sweep.shape) > 1 and shown:
-            yield "Surface", (_surface(sweep, shown[0]),)
+            yield "Surface", (surface_chart(sweep, shown[0]),)
     trade_off = _trade_off(sweep)
     if trade_off is not None:
         yield "What is traded for what", (trade_off,)
@@ -72,7 +71,7 @@ def _curve(sweep: Sweep, metric: Metric) -> Chart:
     floor = min((value for value in values if not math.isnan(value)), default=0.0)
     _draw_missing(drawn, [n for n, p in zip(numbers, sweep.points, strict=True) if p.reply.plan is None], floor)
     drawn.update_yaxes(rangemode="tozero")
-    return Chart(drawn, _caption(sweep.points, metric), metric.title)
+    return Chart(drawn, caption(sweep.points, metric), metric.title)
 
 
 def _draw_bounds(drawn: go.Figure, points: Sequence[Point]) -> None:
@@ -140,109 +139,6 @@ def _slices(sweep: Sweep) -> Iterator[tuple[str, tuple[Setting, ...]]]:
         yield named or "Maps", place
 
 
-def _map(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Chart:
-    """One figure over two axes: cells with contours; crosses where there is no plan, rings where nothing is proven."""
-    across, up = sweep.axes[0], sweep.axes[1]
-    points = [point for point in sweep.points if point.settings[2:] == slice_]
-    values = _grid(points, across, up, metric)
-    x, y = [s.label for s in across.settings], [s.label for s in up.settings]
-    height = max(300, min(520, 110 + 34 * len(y)))
-    # Cells are even and labelled: axes are categories, whatever their settings' distances.
-    drawn = figure(across.name, up.name, height=height)
-    drawn.update_xaxes(type="category", showgrid=False)
-    drawn.update_yaxes(type="category", showgrid=False)
-    hover = _grid_text(points, across, up)
-    drawn.add_trace(
-        go.Heatmap(
-            x=x,
-            y=y,
-            z=values,
-            text=hover,
-            colorscale=_SCALE,
-            xgap=1,
-            ygap=1,
-            colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": metric.title, "side": "right"}},
-            hovertemplate="%{x}, %{y}: %{z:.4g}<br>%{text}<extra></extra>",
-            hoverongaps=False,
-        )
-    )
-    if min(values.shape) > 1 and np.isfinite(values).sum() > 3 and np.nanmin(values) < np.nanmax(values):
-        drawn.add_trace(
-            go.Contour(
-                x=x,
-                y=y,
-                z=values,
-                contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 10, "color": "white"}},
-                line={"color": "rgba(255,255,255,0.75)", "width": 1},
-                showscale=False,
-                hoverinfo="skip",
-                connectgaps=False,
-            )
-        )
-    missing = [p for p in points if p.reply.plan is None]
-    open_ = [p for p in points if p.reply.status == "feasible"]
-    _draw_marks(drawn, missing, "no plan", "x-thin", BAD_COLOUR)
-    _draw_marks(drawn, open_, "not proven optimal", "circle-open", "white")
-    return Chart(drawn, _caption(points, metric), metric.title)
-
-
-def _draw_marks(drawn: go.Figure, points: Sequence[Point], name: str, symbol: str, colour: str) -> None:
-    if not points:
-        return
-    drawn.add_trace(
-        go.Scatter(
-            x=[p.settings[0].label for p in points],
-            y=[p.settings[1].label for p in points],
-            mode="markers",
-            name=name,
-            text=[state(p) for p in points],
-            marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
-            hovertemplate="%{x}, %{y}<br>%{text}<extra></extra>",
-            showlegend=False,
-        )
-    )
-
-
-def _grid(points: Sequence[Point], across: Axis, up: Axis, metric: Metric) -> NDArray[np.float64]:
-    """Figures as rows of the second axis and columns of the first."""
-    of = {point.settings[:2]: metric.of(point) for point in points}
-    return np.array([[of.get((a, b), math.nan) for a in across.settings] for b in up.settings])
-
-
-def _grid_text(points: Sequence[Point], across: Axis, up: Axis) -> list[list[str]]:
-    of = {point.settings[:2]: state(point) for point in points}
-    return [[of.get((a, b), "") for a in across.settings] for b in up.settings]
-
-
-def _surface(sweep: Sweep, metric: Metric) -> Chart:
-    across, up = sweep.axes
-    values = _grid(sweep.points, across, up, metric)
-    side = {"backgroundcolor": "rgba(0,0,0,0)", "gridcolor": "rgba(138,143,152,0.4)", "color": QUIET_COLOUR}
-    drawn = go.Figure(
-        go.Surface(
-            x=[s.number for s in across.settings],
-            y=[s.number for s in up.settings],
-            z=values,
-            colorscale=_SCALE,
-            showscale=False,
-            contours={"z": {"show": True, "width": 1, "color": "rgba(255,255,255,0.6)"}},
-            hovertemplate=f"{across.name} %{{x:.4g}}<br>{up.name} %{{y:.4g}}<br>{metric.title} %{{z:.4g}}<extra></extra>",
-        ),
-        layout=go.Layout(
-            template="none",
-            height=460,
-            margin={"l": 0, "r": 0, "t": 0, "b": 0},
-            paper_bgcolor="rgba(0,0,0,0)",
-            scene={
-                "xaxis": {**side, "title": {"text": across.title}},
-                "yaxis": {**side, "title": {"text": up.title}},
-                "zaxis": {**side, "title": {"text": metric.title}},
-            },
-        ),
-    )
-    return Chart(drawn, f"{metric.title} over both axes; drag to turn it. Gaps: no plan.", metric.title)
-
-
 def _trade_off(sweep: Sweep) -> Chart | None:
     """Memory against the response that it buys, all points; the staircase joins those that no other point beats in both."""
     second = METRICS[1] if METRICS[1].known(sweep.points) else METRICS[0]
@@ -274,7 +170,7 @@ def _trade_off(sweep: Sweep) -> Chart | None:
             marker={
                 "size": 9,
                 "color": [p.settings[0].number for p in points],
-                "colorscale": _SCALE,
+                "colorscale": SCALE,
                 "showscale": True,
                 "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": first.title, "side": "right"}},
                 "line": {"width": 1, "color": "white"},
@@ -284,20 +180,5 @@ def _trade_off(sweep: Sweep) -> Chart | None:
             showlegend=False,
         )
     )
-    caption = f"{count(len(points), 'point')} with a plan, {len(best)} of which no other beats in both memory and response."
-    return Chart(drawn, caption)
-
-
-def _caption(points: Sequence[Point], metric: Metric) -> str:
-    known = [(metric.of(p), p) for p in points if math.isfinite(metric.of(p))]
-    if not known:
-        return "No point has it."
-    (low, at_low), (high, at_high) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
-    text = f"From {low:.4g} at {at_low.label} to {high:.4g} at {at_high.label}."
-    open_ = [p for p in points if p.reply.status == "feasible"]
-    if open_:
-        worst = max((p.reply.gap for p in open_ if p.reply.gap is not None), default=None)
-        text += f" {count(len(open_), 'point')} not proven optimal"
-        text += "." if worst is None else f", by {percent(worst)} at most."
-    missing = sum(p.reply.plan is None for p in points)
-    return text + (f" {count(missing, 'point')} without a plan." if missing else "")
+    text = f"{count(len(points), 'point')} with a plan, {len(best)} of which no other beats in both memory and response."
+    return Chart(drawn, text)

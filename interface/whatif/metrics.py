@@ -197,3 +197,19 @@ def sweep_csv(sweep: Sweep) -> str:
             ]
         )
     return text.getvalue()
+
+
+def caption(points: Sequence[Point], metric: Metric) -> str:
+    """What a chart of one figure shows, in words."""
+    known = [(metric.of(p), p) for p in points if math.isfinite(metric.of(p))]
+    if not known:
+        return "No point has it."
+    (low, at_low), (high, at_high) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
+    text = f"From {low:.4g} at {at_low.label} to {high:.4g} at {at_high.label}."
+    open_ = [p for p in points if p.reply.status == "feasible"]
+    if open_:
+        worst = max((p.reply.gap for p in open_ if p.reply.gap is not None), default=None)
+        text += f" {count(len(open_), 'point')} not proven optimal"
+        text += "." if worst is None else f", by {percent(worst)} at most."
+    missing = sum(p.reply.plan is None for p in points)
+    return text + (f" {count(missing, 'point')} without a plan." if missing else "")

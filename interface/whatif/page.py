@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from .. import report
 from ..report.chart import Chart
 from ..units import milliseconds, percent
-from .charts import sweep_charts
+from .charts import SLICES, sweep_charts
 from .metrics import sweep_table
 from .sweeps import Sweep
 
@@ -66,6 +67,9 @@ def _sections(sweep: Sweep) -> Iterator[tuple[str, str]]:
         "each point": f"method {asked.method}, {asked.time_limit_s:g} s, seed {asked.seed}; {how}",
         "simulated": f"{asked.requests:,} requests for each plan, the same arrivals at the same rates",
     }
+    slices = math.prod(sweep.shape[2:])
+    if slices > SLICES:
+        rows["maps"] = f"of the first {SLICES} of {slices} settings of the axes beyond the second; the table has all"
     listed = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
     yield "How it was made", f"<dl>{listed}</dl>"
 
