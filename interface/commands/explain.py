@@ -10,7 +10,7 @@ import typer
 from ..exits import ExitCode
 from ..outcome import exit_without_plan
 from ..output import Format, FormatOption, Output, current_output
-from .options import MethodOption, ProfileOption, SeedOption
+from .options import MethodOption, ProfileOption
 
 if TYPE_CHECKING:
     from ...formulation import Plan
@@ -41,7 +41,9 @@ def explain(
     ] = True,
     time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.001, help="Seconds for each re-solve.")] = 3.0,
     method: MethodOption = "auto",
-    seed: SeedOption = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of everything random; left out, that of the plan, or 0.")
+    ] = None,
     number: Annotated[
         int | None, typer.Option("--decision", min=1, help="Of a journal: explain this decision in full.")
     ] = None,
@@ -124,7 +126,7 @@ def _explain_tenancy(output: Output, path: Path, scenario: Path, asked: Asked) -
     case = load_tenancy(scenario)
     problem = case.problem()
     if path == scenario:
-        solution = solve(problem, asked.method, time_limit_s=asked.time_limit_s, seed=asked.seed)
+        solution = solve(problem, asked.method, time_limit_s=asked.time_limit_s, seed=asked.seed or 0)
     else:
         solution = solution_of(problem, Allocation.load(path))
     if solution.allocation is None or solution.evaluation is None:
@@ -134,7 +136,7 @@ def _explain_tenancy(output: Output, path: Path, scenario: Path, asked: Asked) -
             f"{solution.status.capitalize()} ({solution.method}): {found}.",
         )
         raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
-    steps = tenancy_steps(problem, asked.method, asked.time_limit_s, asked.seed) if asked.relax else ()
+    steps = tenancy_steps(problem, asked.method, asked.time_limit_s, asked.seed or 0) if asked.relax else ()
     explained = explained_allocation(problem, solution, steps)
     output.result({**explained.data, "notes": not_predicted(case.scenario)}, *explained.items)
     if not explained.kept:

@@ -39,14 +39,15 @@ class Asked:
         Of each re-solve.
     method : str
         ``auto``: that of the plan.
-    seed : int
+    seed : int or None
+        None: that of the plan, else 0.
     """
 
     relax: bool = True
     alternatives: bool = True
     time_limit_s: float = 3.0
     method: str = "auto"
-    seed: int = 0
+    seed: int | None = None
 
     def refuse_misfit(
         self, path: Path, kind: FileKind, scenario: Path | None, profile: Path | None, of_journal: bool
@@ -92,9 +93,9 @@ class Asked:
 
         if self.method == "auto" and problem.objective == "response":
             # A share for each of the four policies.
-            judged = by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=self.seed)
+            judged = by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=self.seed or 0)
             return judged[0].solution, judged
-        return solve(problem, self.method, time_limit_s=self.time_limit_s, seed=self.seed), ()
+        return solve(problem, self.method, time_limit_s=self.time_limit_s, seed=self.seed or 0), ()
 
     def prices_of(self, output: Output, problem: Problem, plan: Plan) -> tuple[Price, ...]:
         """Prices of the limits, within the plan's policy; none where not asked for or where the plan breaks a limit."""
@@ -118,8 +119,9 @@ class Asked:
             return (), None
         from ...solvers import by_simulation, judge
 
-        found = tuple(candidates) or by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=self.seed)
-        return found, judge(problem, plan, self.seed)
+        seed = plan.solver.seed if self.seed is None else self.seed
+        found = tuple(candidates) or by_simulation(problem, time_limit_s=4 * self.time_limit_s, seed=seed)
+        return found, judge(problem, plan, seed)
 
     def rescues_of(self, output: Output, problem: Problem, solution: Solution) -> tuple[Rescue, ...]:
         """What makes an infeasible problem feasible; none where not asked for."""

@@ -173,7 +173,7 @@ def _trade_off(sweep: Sweep) -> Chart | None:
                 "colorscale": SCALE,
                 "showscale": True,
                 "colorbar": {"thickness": 10, "outlinewidth": 0, "title": {"text": first.title, "side": "right"}},
-                "line": {"width": 1, "color": "white"},
+                "line": {"width": 1, "color": QUIET_COLOUR},
             },
             text=[f"{p.label}<br>{state(p)}" for p in points],
             hovertemplate="%{text}<br>%{x:.4g} MiB, %{y:.4g} ms<extra></extra>",

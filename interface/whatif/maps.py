@@ -14,8 +14,9 @@ from .axes import Axis, Setting
 from .metrics import Metric, caption, state
 from .sweeps import Point, Sweep
 
-SCALE = "Cividis"
-"""Colours of figures: even steps for most colour-blind readers too."""
+SCALE = [[0.0, "#d9efe3"], [0.5, "#8fc1d9"], [1.0, "#3b82c4"]]
+"""Colours of figures: one hue that darkens evenly and leaves dark labels legible at both ends."""
+_INK = "#1d2126"
 
 
 def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Chart:
@@ -50,8 +51,8 @@ def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Char
                 x=x,
                 y=y,
                 z=values,
-                contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 10, "color": "white"}},
-                line={"color": "rgba(255,255,255,0.75)", "width": 1},
+                contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 10, "color": _INK}},
+                line={"color": "rgba(29,33,38,0.5)", "width": 1},
                 showscale=False,
                 hoverinfo="skip",
                 connectgaps=False,
@@ -60,7 +61,7 @@ def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Char
     missing = [p for p in points if p.reply.plan is None]
     open_ = [p for p in points if p.reply.status == "feasible"]
     _draw_marks(drawn, missing, "no plan", "x-thin", BAD_COLOUR)
-    _draw_marks(drawn, open_, "not proven optimal", "circle-open", "white")
+    _draw_marks(drawn, open_, "not proven optimal", "circle-open", _INK)
     return Chart(drawn, caption(points, metric), metric.title)
 
 
@@ -103,7 +104,7 @@ def surface_chart(sweep: Sweep, metric: Metric) -> Chart:
             z=values,
             colorscale=SCALE,
             showscale=False,
-            contours={"z": {"show": True, "width": 1, "color": "rgba(255,255,255,0.6)"}},
+            contours={"z": {"show": True, "width": 1, "color": "rgba(29,33,38,0.5)"}},
             hovertemplate=f"{across.name} %{{x:.4g}}<br>{up.name} %{{y:.4g}}<br>{metric.title} %{{z:.4g}}<extra></extra>",
         ),
         layout=go.Layout(
