@@ -88,7 +88,7 @@ class Asked:
             )
 
     def planned(self, problem: Problem) -> tuple[Solution, tuple[Candidate, ...]]:
-        """Plan a scenario as ``edgeplan plan`` does: the solution, and what it was chosen from where that was left open."""
+        """Plan a scenario as ``edgeplan plan`` does: the solution, and what it was chosen from, if from several."""
         from ...solvers import by_simulation, solve
 
         if self.method == "auto" and problem.objective == "response":
@@ -140,7 +140,7 @@ class Asked:
 
 
 def _as_solution(problem: Problem, plan: Plan) -> Solution:
-    """A plan that was read, as what its solver answered: never more than feasible, for the problem may be another now."""
+    """A plan that was read, as a solver's answer: never more than feasible, for the problem may be another now."""
     from ...solvers import Solution
 
     evaluation = evaluate(problem, plan)

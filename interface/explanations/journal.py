@@ -1,4 +1,4 @@
-"""A journal in plain words: what the online controller saw, what it was choosing between, and why it decided as it did."""
+"""A journal in plain words: what the online controller saw, what it chose between, and why it decided as it did."""
 
 from __future__ import annotations
 

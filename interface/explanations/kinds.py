@@ -42,7 +42,7 @@ def kind_of(path: Path) -> FileKind:
         return "scenario"
     if isinstance(data, dict) and "accelerator" in data:
         return "tenancy"
-    raise _unknown(path, "neither JSON nor a scenario")
+    raise _unknown(path, "something else")
 
 
 def _kind_of_json(path: Path, text: str) -> FileKind:

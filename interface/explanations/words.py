@@ -1,4 +1,4 @@
-"""A plan in sentences and tables: what limits each model, how full each limit is, what was proven, what was rejected."""
+"""A plan in sentences and tables: what limits each model, how full each limit is, what was proven and rejected."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def limits_use(problem: Problem, evaluation: Evaluation) -> tuple[LimitUse, ...]
     """Every limit with what the plan uses of it; the fullest first."""
     from ...solvers.limits import limits_of, value_of
 
-    uses = (LimitUse(limit, value_of(problem, evaluation, limit), allowed) for limit, allowed in limits_of(problem).items())
+    uses = (LimitUse(of, value_of(problem, evaluation, of), allowed) for of, allowed in limits_of(problem).items())
     return tuple(sorted(uses, key=lambda use: -use.share))
 
 

@@ -84,7 +84,7 @@ class Axis:
 
 
 def parse_axis(problem: Problem, text: str) -> Axis:
-    """Read an axis such as ``memory.ram=64MiB..512MiB:8``, ``cores=1,2``, ``rate.*=0.5x..3x:6`` or ``deadline.camera=20ms,30ms``.
+    """Read an axis such as ``memory.ram=64MiB..512MiB:8``, ``rate.*=0.5x..3x:6`` or ``deadline.camera=20ms,30ms``.
 
     Parameters
     ----------
@@ -223,7 +223,8 @@ def _number(knob: Knob, name: str, text: str) -> tuple[float, bool]:
         return number * _TIMES_US[unit], False
     if (knob.kind == "rate" and unit in ("", "Hz")) or (knob.kind not in ("memory", "deadline", "rate") and not unit):
         return number, False
-    wanted = {"deadline": "a time such as 30ms", "rate": "requests a second such as 20Hz"}.get(knob.kind, "a plain number")
+    examples = {"deadline": "a time such as 30ms", "rate": "requests a second such as 20Hz"}
+    wanted = examples.get(knob.kind, "a plain number")
     raise _refused(name, f"{wanted}, or a multiple of the present value such as 1.5x", repr(text))
 
 

@@ -140,7 +140,7 @@ def _slices(sweep: Sweep) -> Iterator[tuple[str, tuple[Setting, ...]]]:
 
 
 def _trade_off(sweep: Sweep) -> Chart | None:
-    """Memory against the response that it buys, all points; the staircase joins those that no other point beats in both."""
+    """Memory against the response that it buys; the staircase joins the points that no other beats in both."""
     second = METRICS[1] if METRICS[1].known(sweep.points) else METRICS[0]
     memory = METRICS[3]
     points = [p for p in sweep.points if math.isfinite(second.of(p)) and math.isfinite(memory.of(p))]
@@ -180,5 +180,5 @@ def _trade_off(sweep: Sweep) -> Chart | None:
             showlegend=False,
         )
     )
-    text = f"{count(len(points), 'point')} with a plan, {len(best)} of which no other beats in both memory and response."
+    text = f"{count(len(points), 'point')} with a plan, {len(best)} of which no other beats in both."
     return Chart(drawn, text)

@@ -1,4 +1,4 @@
-"""What of a problem can be turned: each limit, rate and count of cores by name, with its value and a problem at another."""
+"""What of a problem can be turned: each limit, rate and count of cores, by name, and the problem at another value."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _knobs(problem: Problem) -> Iterator[Knob]:
 
 
 def value_of(problem: Problem, knob: Knob) -> float:
-    """Where a knob stands: bytes, µs, requests a second, cores, a share, threads; ``core_sets`` is 0 for all, 1 for any.
+    """Where a knob stands: bytes, µs, Hz, cores, a share, threads; ``core_sets`` is 0 for all, 1 for any.
 
     Raises
     ------

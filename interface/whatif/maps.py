@@ -1,4 +1,4 @@
-"""Maps of a sweep over two axes: cells with contours, marks where nothing is proven or there is no plan, and a surface."""
+"""Maps of a sweep over two axes: cells with contours, marks where nothing is proven or planned, and a surface."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def surface_chart(sweep: Sweep, metric: Metric) -> Chart:
             colorscale=SCALE,
             showscale=False,
             contours={"z": {"show": True, "width": 1, "color": "rgba(29,33,38,0.5)"}},
-            hovertemplate=f"{across.name} %{{x:.4g}}<br>{up.name} %{{y:.4g}}<br>{metric.title} %{{z:.4g}}<extra></extra>",
+            hovertemplate=f"{across.name} %{{x:.4g}}<br>{up.name} %{{y:.4g}}<br>%{{z:.4g}}<extra></extra>",
         ),
         layout=go.Layout(
             template="none",

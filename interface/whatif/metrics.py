@@ -100,7 +100,9 @@ def sweep_table(sweep: Sweep) -> Table:
         ">busiest core",
         "what is known",
     )
-    left_out = f" {len(shown)} of {len(points):,} points are shown; the files hold all." if len(shown) < len(points) else ""
+    left_out = ""
+    if len(shown) < len(points):
+        left_out = f" {len(shown)} of {len(points):,} points are shown; the files hold all."
     return Table("Sweep", columns, tuple(rows), note=verdict(sweep) + left_out)
 
 
@@ -112,7 +114,8 @@ def _tone(point: Point) -> Tone:
 def verdict(sweep: Sweep) -> str:
     """What came of a sweep in two sentences."""
     points = sweep.points
-    by_status = {status: sum(p.reply.status == status for p in points) for status in ("optimal", "feasible", "infeasible")}
+    known = ("optimal", "feasible", "infeasible")
+    by_status = {status: sum(p.reply.status == status for p in points) for status in known}
     late = len(points) - sum(by_status.values())
     parts = [f"{by_status['optimal']} proven optimal", f"{by_status['feasible']} with a plan and a gap"]
     parts += [f"{by_status['infeasible']} without a plan"] if by_status["infeasible"] else []

@@ -84,7 +84,7 @@ class Price:
 
     @property
     def verdict(self) -> Verdict:
-        """``binds`` where turning it is proven to change the optimum, ``free`` where it is proven not to, else ``open``."""
+        """``binds`` where turning it is proven to change the optimum, ``free`` where proven not to, else ``open``."""
         low, high = self.interval_us
         allowed = OPTIMAL_TOLERANCE * max(abs(self.before.objective_us or 0.0), 1e-9)
         if low > allowed or high < -allowed:
@@ -203,7 +203,7 @@ def within_policy(problem: Problem, policy: str) -> Problem:
 
 
 def _base(asker: Asker, problem: Problem, solution: Solution | None) -> Reply:
-    """What is known of the problem as it is: the solution where it is proven, else an answer asked for like all others."""
+    """The problem as it is: the solution where that is proven, else an answer asked for like all others."""
     if solution is not None and solution.status == "optimal":
         return reply_of(solution)
     reply = asker.ask(problem)
@@ -239,7 +239,7 @@ def _price(
 
 
 def _level(asker: Asker, problem: Problem, found: list[Price], cache: dict[str, Played]) -> tuple[Price, ...]:
-    """Prices that no luckier search distorts: a plan found for a turned problem counts for the problem as it is, too."""
+    """Prices that no luckier search distorts: a plan found for a turned problem counts for the base too."""
     if not found or found[0].before.status == "optimal":
         return tuple(found)
     best = before = found[0].before

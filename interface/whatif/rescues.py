@@ -1,4 +1,4 @@
-"""What makes an infeasible problem feasible: the smallest relaxation of each limit by itself, by bisection over re-solves."""
+"""What makes an infeasible problem feasible: the smallest relaxation of each limit by itself, by bisection."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def rescues(
 def helpful(problem: Problem, clashes: Sequence[Clash]) -> tuple[Knob, ...]:
     """What may make a problem feasible by itself: what the limits that clash depend on.
 
-    A limit on memory or utilisation outside the clash cannot help, for the clash stays without it. Deadlines count where
+    A limit on memory or utilisation outside the clash cannot help, for the clash stays without it. Deadlines do where
     one clashes (any of them, for they are ranks), rates where anything but memory does, cores and threads always.
     """
     named = {knob_of(clash.limit) for clash in clashes}
@@ -215,7 +215,7 @@ def _bisected(trial: _Trial, refused: float, proven: bool, needs: float, reply: 
 
 
 def _floor(clashes: Sequence[Clash], knob: Knob) -> float | None:
-    """Least value of a limit at which a clash that names it can end, a rounding above it; None where that is not known."""
+    """Least value of a limit at which a clash that names it can end, rounded up; None where that is not known."""
     for clash in clashes:
         if knob_of(clash.limit) == knob and clash.best_achievable is not None:
             best = clash.best_achievable

@@ -1,4 +1,4 @@
-"""Sweeps: a problem solved at every point of a grid, each point kept, and neighbours' plans taken where they are better."""
+"""Sweeps: a problem solved at every point of a grid, each kept, and neighbours' plans taken where they are better."""
 
 from __future__ import annotations
 

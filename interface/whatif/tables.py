@@ -127,8 +127,8 @@ def _note(prices: Sequence[Price]) -> str:
             f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
         )
     return (
-        f"{text}. Each row is a problem of its own, solved again by the same method and seed: a gain is the difference of "
-        "two optima over that step, not a slope. Exact where both are proven."
+        f"{text}. Each row is a problem of its own, solved again by the same method and seed: a gain is the difference "
+        "of two optima over that step, not a slope. Exact where both are proven."
     )
 
 

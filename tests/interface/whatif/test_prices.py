@@ -142,7 +142,7 @@ def test_a_front_has_no_price(problem: Problem) -> None:
 
 
 def test_a_luckier_search_is_no_gain(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A solver that finds less for the problem as it is than for a looser one, by a plan that keeps the limits of both."""
+    """A solver that finds less for the problem as it is than for a looser one, by a plan that fits both."""
     from edgeplan.interface.whatif.answers import Asker, Reply
 
     best = solve(problem)
