@@ -69,7 +69,22 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, capacity, check, run, serve, explain, sweep, report, solve, simulate, schema):
+for _command in (
+    demo,
+    profile,
+    pareto,
+    plan,
+    capacity,
+    check,
+    run,
+    serve,
+    explain,
+    sweep,
+    report,
+    solve,
+    simulate,
+    schema,
+):
     app.command()(_command)
 app.command("co-run")(co_run)
 app.command("import")(import_file)

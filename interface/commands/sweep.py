@@ -28,7 +28,7 @@ def sweep(
         typer.Option(
             "--vary",
             help="NAME=VALUES, once for each axis: memory.ram=64MiB..512MiB:8, cores=1,2, rate.*=0.5x..3x:6, "
-            "deadline.camera=20ms,30ms, max_threads=1..4, max_utilisation=0.5..1:6. A kind alone or * turns all of that "
+            "deadline.camera=20ms,30ms, max_threads=1..4, max_utilisation=0.5..1:6. A kind alone or * turns all of it "
             "kind together; x is a multiple of the present value; :8log spaces by equal factors.",
         ),
     ],
@@ -100,7 +100,11 @@ def sweep(
         {"status": "done" if planned else "infeasible", **sweep_data(done), "output": page},
         sweep_table(done),
         f"Page written to {page}",
-        *([] if folder is None else [f"Also in {folder}: sweep.csv, sweep.json, points/ (answers, kept for the next run)"]),
+        *(
+            []
+            if folder is None
+            else [f"Also in {folder}: sweep.csv, sweep.json, points/ (answers, kept for the next run)"]
+        ),
     )
     if not planned:
         infeasible = all(point.reply.status == "infeasible" for point in done.points)

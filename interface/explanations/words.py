@@ -200,7 +200,9 @@ def prices_sentence(prices: Sequence[Price]) -> str:
     )
 
 
-def alternatives_table(chosen: Judgement | None, plan: Plan, objective_us: float, candidates: Sequence[Candidate]) -> Table:
+def alternatives_table(
+    chosen: Judgement | None, plan: Plan, objective_us: float, candidates: Sequence[Candidate]
+) -> Table:
     """Plans of other policies, and by how much they lose against this one."""
     rows = []
     for candidate in candidates:

@@ -120,9 +120,7 @@ class Asker:
         from ...solvers import solve
 
         try:
-            solution = solve(
-                problem, self.method, time_limit_s=self.time_limit_s, seed=self.seed, cancel=self.cancel
-            )
+            solution = solve(problem, self.method, time_limit_s=self.time_limit_s, seed=self.seed, cancel=self.cancel)
         except (CostError, PlatformError) as error:
             return Reply("infeasible", reason=str(error))
         reply = reply_of(solution)

@@ -109,7 +109,9 @@ def parse_axis(problem: Problem, text: str) -> Axis:
     size = 1.0 if relative else knobs[0].unit_size
     settings = []
     for number in numbers:
-        turned_to = tuple(_value(knob, number * now if relative else number) for knob, now in zip(knobs, present, strict=True))
+        turned_to = tuple(
+            _value(knob, number * now if relative else number) for knob, now in zip(knobs, present, strict=True)
+        )
         drawn = number if relative else turned_to[0] / size
         settings.append(Setting(drawn, f"{number:.4g}×" if relative else knobs[0].shown(turned_to[0]), turned_to))
     unit = "×" if relative else "" if knobs[0].kind in ("cores", "max_threads", "max_utilisation") else knobs[0].unit

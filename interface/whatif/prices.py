@@ -149,9 +149,7 @@ def prices(
     refuse_front(problem)
     chosen = knobs_of(problem) if knobs is None else tuple(knobs)
     named = method or (solution.method if solution is not None else "auto")
-    asker = Asker(
-        named, time_limit_s, solution.seed if seed is None and solution else (seed or 0), requests, cancel
-    )
+    asker = Asker(named, time_limit_s, solution.seed if seed is None and solution else (seed or 0), requests, cancel)
     policy = solution.plan.solver.policy if solution is not None and solution.plan is not None else ""
     problem = within_policy(problem, policy)
     cache: dict[str, Played] = {}
@@ -272,4 +270,3 @@ def _still_best(other: Problem, before: Reply) -> bool:
 def _tell(progress: Progress | None, done: int, total: int, label: str) -> None:
     if progress is not None:
         progress(done, total, label)
-

@@ -162,9 +162,7 @@ def _at(problem: Problem, axes: Sequence[Axis], place: Sequence[Setting]) -> Pro
     return problem
 
 
-def _answers(
-    questions: Mapping[str, Problem], asker: Asker, policies: bool, jobs: int
-) -> Iterator[tuple[str, Reply]]:
+def _answers(questions: Mapping[str, Problem], asker: Asker, policies: bool, jobs: int) -> Iterator[tuple[str, Reply]]:
     """Answer questions, in this process or in several; what is done comes as it is done."""
     if jobs == 1 or len(questions) <= 1:
         for digest, problem in questions.items():

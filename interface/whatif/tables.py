@@ -123,9 +123,7 @@ def _note(prices: Sequence[Price]) -> str:
     proven = "optimal" if before.status == "optimal" else f"{before.status}, gap {percent(before.gap or 0.0)}"
     text = f"As it is: objective {objective} ({proven})"
     if before.played is not None:
-        text += (
-            f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
-        )
+        text += f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
     return (
         f"{text}. Each row is a problem of its own, solved again by the same method and seed: a gain is the difference "
         "of two optima over that step, not a slope. Exact where both are proven."

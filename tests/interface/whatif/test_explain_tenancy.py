@@ -99,7 +99,9 @@ def test_an_allocation_and_its_scenario_are_explained(scenario: Path, tmp_path: 
 def test_an_allocation_that_cannot_keep_up_is_told(scenario: Path, tmp_path: Path) -> None:
     made = tmp_path / "allocation.json"
     assert edgeplan("plan", scenario, "-o", made).exit_code == ExitCode.DONE
-    busier = dict(SCENARIO, tenants=[{**t, "arrival": {"kind": "poisson", "rate_hz": 900}} for t in SCENARIO["tenants"]])
+    busier = dict(
+        SCENARIO, tenants=[{**t, "arrival": {"kind": "poisson", "rate_hz": 900}} for t in SCENARIO["tenants"]]
+    )
     scenario.write_text(yaml.safe_dump(busier))
     result = edgeplan("explain", made, "--scenario", scenario, "--no-relax")
     assert result.exit_code == ExitCode.CHECK_FAILED, result.output
