@@ -8,6 +8,9 @@ from typing import Literal
 from ...formulation import Evaluation, Problem, isolated_schedule
 from ...formulation.competition import competing_releases
 
+ROUNDING = 1e-9
+"""Share of a time that sums of floats may be off by."""
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -163,4 +166,4 @@ def _critical(problem: Problem, evaluation: Evaluation, name: str) -> tuple[tupl
         k = max(held, key=lambda i: schedule.finishes_us[i])
         path.append(k)
     moving_us = schedule.finish_us - sum(segments[i].latency_us for i in path)
-    return tuple(reversed(path)), max(0.0, moving_us)
+    return tuple(reversed(path)), moving_us if moving_us > ROUNDING * schedule.finish_us else 0.0

@@ -107,7 +107,7 @@ def responses_table(parts: Sequence[Response]) -> Table:
     rows = []
     for part in parts:
         before = sum(wait.wait_us for wait in part.waits if wait.kind == "interference")
-        blocked = part.response_us - part.latency_us - before
+        blocked = sum(wait.wait_us for wait in part.waits if wait.kind == "blocking")
         slack = part.slack_us
         rows.append(
             (

@@ -73,8 +73,8 @@ class Price:
 
     @property
     def is_exact(self) -> bool:
-        """Whether both optima are proven, so that the gain is the true one."""
-        return self.before.status == "optimal" and self.after.status in ("optimal", "infeasible")
+        """Whether both optima are proven, so that the gain is the true one, or it is proven that nothing is left."""
+        return self.after.status == "infeasible" or self.before.status == self.after.status == "optimal"
 
     @property
     def per_unit_us(self) -> float | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ...solvers import Solution
     from .rescues import Rescue
 
+SHOWN_GAP = 5e-4
+"""Gap from which it is told; below, it would read 0.0 %."""
 _TONES: dict[str, Tone] = {"binds": "strong", "free": "", "open": ""}
 
 
@@ -107,11 +109,13 @@ def _status(price: Price) -> str:
     elif price.after.status == "timeout":
         parts.append("no answer in time")
     else:
-        parts.append({"binds": "binds", "free": "does not bind", "open": "not known whether it binds"}[price.verdict])
-    if price.after.status == "feasible" and price.after.gap is not None:
-        parts.append(f"gap {percent(price.after.gap)}")
+        binds = "changes the optimum" if price.reorders else "binds"
+        parts.append({"binds": binds, "free": "does not bind", "open": "open"}[price.verdict])
+    gap = price.after.gap
+    if price.after.status == "feasible" and gap is not None and gap >= SHOWN_GAP:
+        parts.append(f"gap {percent(gap)}")
     if price.reorders:
-        parts.append("changes who goes first")
+        parts.append("reorders")
     return ", ".join(parts)
 
 
@@ -126,7 +130,8 @@ def _note(prices: Sequence[Price]) -> str:
         text += f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
     return (
         f"{text}. Each row is a problem of its own, solved again by the same method and seed: a gain is the difference "
-        "of two optima over that step, not a slope. Exact where both are proven."
+        "of two optima over that step, not a slope. Exact where both are proven; open: not known whether it binds."
+        + (" Reorders: other requests go first then." if any(price.reorders for price in prices) else "")
     )
 
 
