@@ -10,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ...solvers.pareto import non_dominated
-from ..report.chart import BAD_COLOUR, GOOD_COLOUR, MODEL_COLOURS, PLAN_COLOUR, QUIET_COLOUR, Chart, figure
+from ..report.chart import GOOD_COLOUR, MODEL_COLOURS, PLAN_COLOUR, QUIET_COLOUR, Chart, figure
 from ..units import count
 from .axes import Setting
-from .maps import SCALE, map_chart, surface_chart
+from .maps import MISSING, SCALE, Mark, map_chart, surface_chart
 from .metrics import METRICS, Metric, caption, state
 from .sweeps import Point, Sweep
 
@@ -68,8 +68,8 @@ def _curve(sweep: Sweep, metric: Metric) -> Chart:
             hovertemplate="%{x:.4g}: %{y:.4g}<br>%{text}<extra></extra>",
         )
     )
-    floor = min((value for value in values if not math.isnan(value)), default=0.0)
-    _draw_missing(drawn, [n for n, p in zip(numbers, sweep.points, strict=True) if p.reply.plan is None], floor)
+    for status, mark in MISSING.items():
+        _draw_missing(drawn, [p for p in sweep.points if p.reply.status == status], mark)
     drawn.update_yaxes(rangemode="tozero")
     return Chart(drawn, caption(sweep.points, metric), metric.title)
 
@@ -116,17 +116,18 @@ def _draw_models(drawn: go.Figure, points: Sequence[Point]) -> None:
         )
 
 
-def _draw_missing(drawn: go.Figure, numbers: Sequence[float], floor: float) -> None:
-    if not numbers:
+def _draw_missing(drawn: go.Figure, points: Sequence[Point], mark: Mark) -> None:
+    if not points:
         return
     drawn.add_trace(
         go.Scatter(
-            x=list(numbers),
-            y=[floor] * len(numbers),
+            x=[p.settings[0].number for p in points],
+            y=[0.0] * len(points),
             mode="markers",
-            name="no plan",
-            marker={"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": BAD_COLOUR}},
-            hovertemplate="%{x:.4g}: no plan<extra></extra>",
+            name=mark.name,
+            marker=mark.marker,
+            cliponaxis=False,
+            hovertemplate=f"%{{x:.4g}}: {mark.name}<extra></extra>",
         )
     )
 

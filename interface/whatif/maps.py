@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,6 +19,32 @@ from .sweeps import Point, Sweep
 SCALE = [[0.0, "#d9efe3"], [0.5, "#8fc1d9"], [1.0, "#3b82c4"]]
 """Colours of figures: one hue that darkens evenly and leaves dark labels legible at both ends."""
 _INK = "#1d2126"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How points of a status are marked."""
+
+    name: str
+    symbol: str
+    colour: str
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        """As plotly takes it."""
+        return {
+            "symbol": self.symbol,
+            "size": 11,
+            "color": self.colour,
+            "line": {"width": 2, "color": self.colour},
+        }
+
+
+MISSING = {
+    "infeasible": Mark("no plan", "x-thin", BAD_COLOUR),
+    "timeout": Mark("no answer in time", "hourglass-open", QUIET_COLOUR),
+}
+"""Points without a plan, by status."""
 
 
 def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Chart:
@@ -54,18 +82,17 @@ def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Char
                 contours={"coloring": "none", "showlabels": True, "labelfont": {"size": 10, "color": _INK}},
                 line={"color": "rgba(29,33,38,0.5)", "width": 1},
                 showscale=False,
+                showlegend=False,
                 hoverinfo="skip",
                 connectgaps=False,
             )
         )
-    missing = [p for p in points if p.reply.plan is None]
-    open_ = [p for p in points if p.reply.status == "feasible"]
-    _draw_marks(drawn, missing, "no plan", "x-thin", BAD_COLOUR)
-    _draw_marks(drawn, open_, "not proven optimal", "circle-open", _INK)
+    for status, mark in {**MISSING, "feasible": Mark("not proven optimal", "circle-open", _INK)}.items():
+        _draw_marks(drawn, [p for p in points if p.reply.status == status], mark)
     return Chart(drawn, caption(points, metric), metric.title)
 
 
-def _draw_marks(drawn: go.Figure, points: Sequence[Point], name: str, symbol: str, colour: str) -> None:
+def _draw_marks(drawn: go.Figure, points: Sequence[Point], mark: Mark) -> None:
     if not points:
         return
     drawn.add_trace(
@@ -73,11 +100,10 @@ def _draw_marks(drawn: go.Figure, points: Sequence[Point], name: str, symbol: st
             x=[p.settings[0].label for p in points],
             y=[p.settings[1].label for p in points],
             mode="markers",
-            name=name,
+            name=mark.name,
             text=[state(p) for p in points],
-            marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
+            marker=mark.marker,
             hovertemplate="%{x}, %{y}<br>%{text}<extra></extra>",
-            showlegend=False,
         )
     )
 
@@ -113,6 +139,8 @@ def surface_chart(sweep: Sweep, metric: Metric) -> Chart:
             margin={"l": 0, "r": 0, "t": 0, "b": 0},
             paper_bgcolor="rgba(0,0,0,0)",
             scene={
+                "camera": {"eye": {"x": 1.6, "y": 1.6, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.15}},
+                "aspectmode": "cube",
                 "xaxis": {**side, "title": {"text": across.title}},
                 "yaxis": {**side, "title": {"text": up.title}},
                 "zaxis": {**side, "title": {"text": metric.title}},

@@ -214,5 +214,7 @@ def caption(points: Sequence[Point], metric: Metric) -> str:
         worst = max((p.reply.gap for p in open_ if p.reply.gap is not None), default=None)
         text += f" {count(len(open_), 'point')} not proven optimal"
         text += "." if worst is None else f", by {percent(worst)} at most."
-    missing = sum(p.reply.plan is None for p in points)
-    return text + (f" {count(missing, 'point')} without a plan." if missing else "")
+    for status, said in (("infeasible", "without a plan"), ("timeout", "without an answer in time")):
+        if missing := sum(p.reply.status == status for p in points):
+            text += f" {count(missing, 'point')} {said}."
+    return text
