@@ -28,8 +28,8 @@ def sweep(
         typer.Option(
             "--vary",
             help="NAME=VALUES, once for each axis: memory.ram=64MiB..512MiB:8, cores=1,2, rate.*=0.5x..3x:6, "
-            "deadline.camera=20ms,30ms, max_threads=1..4, max_utilisation=0.5..1:6. A kind alone or * turns all of it "
-            "kind together; x is a multiple of the present value; :8log spaces by equal factors.",
+            "deadline.camera=20ms,30ms, max_threads=1..4, max_utilisation=0.5..1:6. A kind alone or * turns all of "
+            "that kind together; x is a multiple of the present value; :8log spaces by equal factors.",
         ),
     ],
     output_path: Annotated[

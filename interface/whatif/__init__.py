@@ -15,11 +15,11 @@ from .knobs import value_of as value_of
 from .metrics import sweep_csv as sweep_csv
 from .metrics import sweep_data as sweep_data
 from .metrics import sweep_table as sweep_table
+from .points import Point as Point
 from .prices import Price as Price
 from .prices import prices as prices
 from .rescues import Rescue as Rescue
 from .rescues import rescues as rescues
-from .sweeps import Point as Point
 from .sweeps import Sweep as Sweep
 from .sweeps import sweep as sweep
 from .tables import clash_needs_table as clash_needs_table

@@ -15,7 +15,8 @@ from ..units import count
 from .axes import Setting
 from .maps import MISSING, SCALE, Mark, map_chart, surface_chart
 from .metrics import METRICS, Metric, caption, state
-from .sweeps import Point, Sweep
+from .points import Point
+from .sweeps import Sweep
 
 SLICES = 12
 """Most maps of one figure; of more axes than two each further setting needs a map of its own."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..report.chart import BAD_COLOUR, BASELINE_COLOURS, QUIET_COLOUR, Chart, figure
 from .axes import Axis, Setting
 from .metrics import Metric, caption, state
-from .sweeps import Point, Sweep
+from .points import Point
+from .sweeps import Sweep
 
 SCALE = [[0.0, "#d9efe3"], [0.5, "#8fc1d9"], [1.0, "#3b82c4"]]
 """Colours of figures: one hue that darkens evenly and leaves dark labels legible at both ends."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..table import Cell, Table, Tone
 from ..units import MIB, count, mebibytes, milliseconds, percent
-from .sweeps import Point, Sweep
+from .points import Point
+from .sweeps import Sweep
 from .tables import reply_data
 
 MAX_ROWS = 60

@@ -5,57 +5,17 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
-from ...formulation import CostError, PlatformError, Problem, evaluate
+from ...formulation import CostError, PlatformError, Problem
 from .answers import Asker, Reply, refuse_front, reply_of
 from .axes import Axis, Setting
+from .neighbours import settled
+from .points import Point, point_at
 from .prices import Progress
 from .store import Store, models_digest, question_of
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a grid.
-
-    Attributes
-    ----------
-    settings : tuple of Setting
-        One for each axis.
-    digest : str
-        Of the question that was answered.
-    reply : Reply
-    memory_bytes : dict of str to float
-        What the plan needs of each memory; empty without a plan.
-    utilisation : float
-        Of the busiest core; NaN without a plan or streams.
-    is_kept : bool
-        Whether the answer was read from the folder.
-    taken_from : tuple of Setting
-        The neighbour whose plan this is, where that beats what the solver found here in its time; else empty.
-    """
-
-    settings: tuple[Setting, ...]
-    digest: str
-    reply: Reply
-    memory_bytes: Mapping[str, float]
-    utilisation: float
-    is_kept: bool = False
-    taken_from: tuple[Setting, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """Where it is, for people."""
-        return ", ".join(setting.label for setting in self.settings)
-
-    @property
-    def total_memory_bytes(self) -> float:
-        """Of all memories; NaN without a plan."""
-        return sum(self.memory_bytes.values()) if self.memory_bytes else float("nan")
 
 
 @dataclass(frozen=True)
@@ -146,10 +106,10 @@ def sweep(
         if progress is not None:
             progress(done, len(open_questions), reply.status)
     points = [
-        _point(place, digest, made, replies[digest], digest in kept)
+        point_at(place, digest, made, replies[digest], digest in kept)
         for place, digest, made in zip(places, digests, problems, strict=True)
     ]
-    return Sweep(tuple(axes), tuple(_settled(points, problems, axes, asker, policies)), asker, policies)
+    return Sweep(tuple(axes), tuple(settled(points, problems, axes, asker, policies)), asker, policies)
 
 
 def _at(problem: Problem, axes: Sequence[Axis], place: Sequence[Setting]) -> Problem | None:
@@ -190,51 +150,3 @@ def answer(problem: Problem, asker: Asker, policies: bool = False) -> Reply:
     except (CostError, PlatformError) as error:
         return Reply("infeasible", reason=str(error))
     return asker.play(problem, reply_of(best.solution))
-
-
-def _point(place: tuple[Setting, ...], digest: str, problem: Problem | None, reply: Reply, is_kept: bool) -> Point:
-    if reply.plan is None or problem is None:
-        return Point(place, digest, reply, {}, float("nan"), is_kept)
-    scored = evaluate(problem, reply.plan)
-    busiest = max(scored.utilisation.values(), default=float("nan")) if problem.streams else float("nan")
-    return Point(place, digest, reply, dict(scored.memory_bytes), busiest, is_kept)
-
-
-def _settled(
-    points: list[Point], problems: Sequence[Problem | None], axes: Sequence[Axis], asker: Asker, policies: bool
-) -> list[Point]:
-    """Points none of which has a neighbour whose plan keeps its limits and is better here.
-
-    An optimum never is: this repairs what a time limit cut short, for instance a larger memory that came out worse.
-    Under policies a plan is chosen by simulation, not by the objective; there only points without a plan are filled.
-    """
-    shape = tuple(len(axis.settings) for axis in axes)
-    found = list(points)
-    changed = True
-    while changed:
-        changed = False
-        for i, made in enumerate(problems):
-            if made is None or (policies and found[i].reply.plan is not None):
-                continue
-            for k in _neighbours(i, shape):
-                known = found[k].reply.plan
-                if known is None:
-                    continue
-                better = asker.with_known(made, found[i].reply, known)
-                if better is found[i].reply:
-                    continue
-                source = found[k].taken_from or found[k].settings
-                point = _point(found[i].settings, found[i].digest, made, asker.play(made, better), found[i].is_kept)
-                found[i] = replace(point, taken_from=source)
-                changed = True
-    return found
-
-
-def _neighbours(i: int, shape: tuple[int, ...]) -> Iterator[int]:
-    """Points one step away along one axis, by index into the grid in row-major order."""
-    place = np.unravel_index(i, shape)
-    for axis, size in enumerate(shape):
-        for step in (-1, 1):
-            at = int(place[axis]) + step
-            if 0 <= at < size:
-                yield int(np.ravel_multi_index((*place[:axis], at, *place[axis + 1 :]), shape))

@@ -177,3 +177,32 @@ def test_three_axes_make_a_map_for_each_setting_of_the_third(problem: Problem) -
     page = render(done, "three")
     assert "rate.* 0.5×" in page
     assert "rate.* 1×" in page
+
+
+def test_what_is_proven_of_a_looser_point_holds_for_a_tighter_one(
+    problem: Problem, grid: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the loosest point and one other are proven, bounds and infeasibility are handed on."""
+    truth = {(p.settings[0].values[0], p.settings[1].values[0]): p.reply for p in grid.points}
+    loosest = max(truth)
+
+    def unproven(asked: Problem, asker: Asker, policies: bool = False) -> Reply:
+        at = (asked.memory_limit["ram"], len(asked.platform.processors[0].cores))
+        true = truth[at]
+        if at == loosest:
+            return true
+        if true.plan is None:
+            return Reply("timeout" if at != (8 * 2**20, 2) else "infeasible")
+        return Reply("feasible", true.objective_us, None, true.plan)
+
+    monkeypatch.setattr(module, "answer", unproven)
+    done = sweep(problem, parse_axes(problem, [MEMORY, "cores=1,2"]), asker=ASKER)
+    for point in done.points:
+        true = truth[point.settings[0].values[0], point.settings[1].values[0]]
+        assert point.reply.objective_us == pytest.approx(true.objective_us)
+        if true.objective_us is not None:
+            assert point.reply.bound_us is not None
+            assert true.bound_us is not None
+            assert point.reply.bound_us <= true.objective_us * (1 + 1e-9)
+            assert point.reply.bound_us >= truth[loosest].objective_us * (1 - 1e-6)
+    assert done.points[0].reply.status == "infeasible", "8 MiB are too little for two cores, so for one too"
