@@ -26,6 +26,7 @@ from .commands.schema import schema
 from .commands.serve import serve
 from .commands.simulate import simulate
 from .commands.solve import solve
+from .commands.sweep import sweep
 from .exits import ExitCode
 from .output import current_output
 
@@ -80,6 +81,7 @@ for _command in (
     run,
     serve,
     explain,
+    sweep,
     report,
     solve,
     simulate,
