@@ -11,11 +11,11 @@ from string import Template
 
 from ..table import Table
 from .contents import Contents
-from .document import Block, Facts, Gallery, Section, document_of
+from .document import Block, Document, Facts, Gallery, Section, document_of
 from .plots import Picture
 
 
-def write_report(contents: Contents, path: str | Path) -> Path:
+def write_report(contents: Contents | Document, path: str | Path) -> Path:
     """Write the report and return its path. The file appears whole or not at all."""
     target = Path(path)
     with tempfile.NamedTemporaryFile(
@@ -27,11 +27,11 @@ def write_report(contents: Contents, path: str | Path) -> Path:
     return target
 
 
-def render(contents: Contents) -> str:
+def render(contents: Contents | Document) -> str:
     """The report as one HTML document."""
     from plotly.offline import get_plotlyjs  # loads for long, and a report in a terminal needs none of it
 
-    document = document_of(contents)
+    document = document_of(contents) if isinstance(contents, Contents) else contents
     resources = files(__name__.rpartition(".")[0])
     return Template((resources / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(document.title),

@@ -63,6 +63,6 @@ def _block(block: Block) -> Iterator[RenderableType]:
             yield from _block(picture)
     elif isinstance(block, Facts):
         for name, value in block.items:
-            yield Text(f"{name}: ", "dim").append(value, "default")
+            yield Text.assemble((f"{name}: ", "dim"), value)
     else:
         yield Text(block.text, "italic")

@@ -130,7 +130,7 @@ def _xy(plot: XYPlot, width: int) -> Iterator[Text]:
         _draw(canvas, series, keys.get(series.name, STAR), x, y)
     yield Text(plot.y.title, "dim")
     for line in range(LINES):
-        yield Text(f"{labels.get(line, ''):>{margin}} │", "dim") + canvas.line(line)
+        yield Text.assemble((f"{labels.get(line, ''):>{margin}} │", "dim"), canvas.line(line))
     yield from _foot(margin, canvas.columns, x.at(0), x.at(0.5), x.at(1), plot.x.title)
     if len(plot.series) > 1:
         yield _key({keys.get(s.name, STAR): (s.name, s.look) for s in plot.series})
@@ -182,7 +182,7 @@ def _gantt(plot: GanttPlot, width: int) -> Iterator[Text]:
         if bar.start < end and bar.start + bar.length > begin:
             of_row.setdefault(bar.row, []).append(bar)
     for number, row in enumerate(plot.rows):
-        text = Text(f"{shortened(row):>{margin}} │", "dim")
+        text = Text.assemble((f"{shortened(row):>{margin}} │", "dim"))
         most = _most_of_each(of_row.get(number, ()), begin, step, columns)
         for kind in most:
             text.append(keys[kind] if kind else "·", plot.looks[kind].colour if kind else "dim")
@@ -223,7 +223,7 @@ def _bars(plot: BarsPlot, width: int) -> Iterator[Text]:
         cells += [(" ", "")] * (columns - len(cells))
         if number in plot.limits:
             cells[round(plot.limits[number] / most * (columns - 1))] = ("┃", "bold red")
-        text = Text(f"{shortened(row):>{margin}} │", "dim")
+        text = Text.assemble((f"{shortened(row):>{margin}} │", "dim"))
         for letter, style in cells:
             text.append(letter, style)
         yield text
