@@ -78,7 +78,10 @@ class Document:
 
 def document_of(contents: Contents) -> Document:
     """Lay out what there is; what is missing leaves no section."""
-    sections = (Section(heading, tuple(blocks)) for heading, blocks in _sections(contents))
+    sections = (
+        Section(heading, tuple(block for block in blocks if block != Gallery(())))
+        for heading, blocks in _sections(contents)
+    )
     return Document(
         contents.title,
         contents.created,
@@ -174,7 +177,7 @@ def _schedule(contents: Contents, planned: ScoredPlan) -> Iterator[Block]:
     played = contents.schedule
     if played is None:
         return
-    picture = schedule_picture(planned.problem, planned.evaluation, played)
+    picture = schedule_picture(planned.problem, played)
     if picture is not None:
         yield picture
     yield schedule_table(planned.problem, planned.evaluation, played)

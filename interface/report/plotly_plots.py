@@ -45,7 +45,7 @@ def _xy(plot: XYPlot) -> go.Figure:
     for series in plot.series:
         drawn.add_trace(_scatter(series, plot))
     for mark in plot.marks:
-        _draw_mark(drawn, mark, x_axis if mark.axis == "x" else y_axis)
+        _draw_mark(drawn, mark, x_axis if mark.axis == "x" else y_axis, values_along(plot, mark.axis))
     return drawn
 
 
@@ -78,11 +78,11 @@ def _scatter(series: Series, plot: XYPlot) -> go.Scatter:
     )
 
 
-def _draw_mark(drawn: go.Figure, mark: Mark, axis: dict[str, Any]) -> None:
+def _draw_mark(drawn: go.Figure, mark: Mark, axis: dict[str, Any], values: Sequence[float]) -> None:
     line = {"color": mark.colour, "width": 1.5, "dash": mark.dash}
     # On a logarithmic axis shapes are placed by value, annotations by exponent.
     at = _placed(mark.at, axis)
-    low, high = axis.get("range") or (at - 1, at + 1)
+    low, high = axis.get("range") or (min(values), max(values))
     beyond_most = at > low + 0.75 * (high - low)
     label: dict[str, Any] = {"text": mark.label, "showarrow": False, "font": {"color": mark.colour, "size": 11}}
     if mark.axis == "x":

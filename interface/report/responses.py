@@ -61,8 +61,11 @@ def forecast_picture(model: str, predicted: ModelForecast, look: Look) -> Pictur
     n = len(responses_us)
     drawn = [_tail(model, responses_us, n, look)] if n else []
     deadline_us = predicted.deadline_us if math.isfinite(predicted.deadline_us) else None
+    told = {share: predicted.percentile_us(share) for share in SHARES}
     caption = f"{count(n, 'request')} simulated. " + "; ".join(
-        f"{_percentile_name(share)} {_with_interval(predicted.percentile_us(share))} ms" for share in SHARES
+        f"{_percentile_name(share)} {_with_interval(estimate)} ms"
+        for share, estimate in told.items()
+        if not math.isnan(estimate.value)
     )
     if deadline_us is not None:
         caption += f". Deadline {milliseconds(deadline_us)} ms, missed by {percent(predicted.miss_ratio.value)}"

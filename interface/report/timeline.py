@@ -16,7 +16,7 @@ SHOWN_BARS = 160
 """Bars that are shown at first: many more are lines too thin to see."""
 
 
-def schedule_picture(problem: Problem, evaluation: Evaluation, played: SimulatedSchedule) -> Picture | None:
+def schedule_picture(problem: Problem, played: SimulatedSchedule) -> Picture | None:
     """Draw the simulated schedule; None where nothing runs."""
     if not played.runs:
         return None
@@ -34,7 +34,7 @@ def schedule_picture(problem: Problem, evaluation: Evaluation, played: Simulated
             (run.start_us - played.begin_us) / 1e3,
             (run.finish_us - run.start_us) / 1e3,
             run.model,
-            f"{run.model}, request {run.request}, segment {run.segment} of {len(evaluation.models[run.model].segments)}"
+            f"{run.model}, request {run.request}, segment {run.segment}"
             + (f", gang of {len(run.cores)}" if run.gang is not None else "")
             + (", late" if (run.model, run.request) in played.late else ""),
             (run.model, run.request) in played.late,

@@ -3,13 +3,17 @@
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from edgeplan.formulation import Plan, Problem, evaluate
+from edgeplan.interface.cli import app
+from edgeplan.interface.identity import plan_digest
 from edgeplan.interface.report import (
     Contents,
     Document,
@@ -32,8 +36,12 @@ from edgeplan.interface.run_record import RunRecord, RunRecordError
 from edgeplan.interface.summaries import comparison_table
 from edgeplan.interface.table import Cell, Table
 from rich.console import Console
+from typer.testing import CliRunner
 
 from . import report_cases as cases
+
+if TYPE_CHECKING:
+    from .conftest import Files
 
 HEADINGS = [
     "Outcome",
@@ -262,3 +270,28 @@ def test_a_failed_request_counts_as_missed(run_record: RunRecord) -> None:
     worse = setup.model_copy(update={"requests": (failed, *setup.requests[1:])})
     assert worse.miss_ratio() == pytest.approx(setup.miss_ratio() + 1 / len(setup.requests))
     assert worse.throughput_hz() < setup.throughput_hz()
+
+
+def test_the_command_prints_the_report_where_it_writes_none(files: "Files") -> None:
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "500"]
+    shown = CliRunner().invoke(app, [*arguments, "--run", str(files.run)])
+    assert shown.exit_code == 0, shown.output
+    data = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
+    assert data["output"] is None
+    headings = [section["heading"] for section in data["report"]["sections"]]
+    assert headings == ["Plan", "Schedule", "Predicted responses", "Memory", "Fronts", "Profile", "Provenance"]
+    sections_of(shown.stdout, ["Outcome", "Responses", *headings])
+    facts = data["report"]["sections"][-1]["blocks"][0]["facts"]
+    assert facts["plan digest"].endswith(plan_digest(Plan.load(files.plan)))
+    assert shlex.split(facts["report made by"])[1:3] == arguments[:2]
+
+
+def test_what_is_written_is_printed_on_request_only(files: "Files") -> None:
+    target = files.folder / "r.html"
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "0", "-o", str(target)]
+    silent, both = (CliRunner().invoke(app, [*arguments, *more]) for more in ([], ["--terminal"]))
+    assert "Provenance" not in silent.stdout
+    assert "Provenance" in both.stdout
+    assert "Report written to" in both.stdout
+    assert "Predicted responses" not in both.stdout
+    assert target.exists()
