@@ -228,13 +228,13 @@ def resident_bytes(evaluation: Evaluation, memory: str) -> float:
 
 
 def _sectioned(value: float, sections: Sequence[float]) -> Estimate:
-    from scipy.stats import t  # loads for long
+    from scipy.special import stdtrit  # loads for long
 
     n = len(sections)
     if n < 2:
         return Estimate(value)
     spread = float(np.sum((np.array(sections) - value) ** 2)) / (n * (n - 1))
-    return Estimate(value, float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * math.sqrt(spread))
+    return Estimate(value, float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * math.sqrt(spread))
 
 
 def _first_us(stream: Stream) -> float:
