@@ -91,11 +91,13 @@ class Forecast:
         Time over which requests arrive in each repetition.
     seed : int
         Of the first repetition; the others have the next ones.
+    repetitions : int
     """
 
     models: Mapping[str, ModelForecast]
     duration_us: float
     seed: int
+    repetitions: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +152,15 @@ def forecast(problem: Problem, plan: Plan, requests: int, seed: int = 0) -> Fore
     if not problem.streams:
         return None
     rate_hz = sum(stream.rate_hz for stream in problem.streams)
-    duration_us = requests / SECTIONS / rate_hz * 1e6
-    played = [simulate(problem, plan, duration_us, seed + section) for section in range(SECTIONS)]
+    # What nothing random is in would only be repeated.
+    sections = SECTIONS if any(stream.arrival.kind == "poisson" for stream in problem.streams) else 1
+    duration_us = requests / sections / rate_hz * 1e6
+    played = [simulate(problem, plan, duration_us, seed + section) for section in range(sections)]
     models = {
         model: ModelForecast(tuple(section[model].response_us for section in played), played[0][model].deadline_us)
         for model in played[0]
     }
-    return Forecast(models, duration_us, seed)
+    return Forecast(models, duration_us, seed, sections)
 
 
 def schedule(problem: Problem, plan: Plan, evaluation: Evaluation, seed: int = 0) -> SimulatedSchedule:

@@ -37,8 +37,10 @@ def prediction_picture(run: RunRecord, models: tuple[str, ...]) -> Picture:
         caption += (
             f"; {percent(mean_absolute_percentage_error(held_out))} over the {len(held_out)} outside the fit (hollow)"
         )
-    axes = (Axis(f"{what} (ms)", logarithmic=True, span=(ends[0], ends[1])) for what in ("predicted", "observed"))
-    return Picture(XYPlot(*axes, tuple(drawn), height=380), caption + ". Observed is the median of the live runs.")
+    span = (ends[0], ends[1])
+    x, y = Axis("predicted (ms)", logarithmic=True, span=span), Axis("observed (ms)", logarithmic=True, span=span)
+    caption += ". Observed is the median of the live runs."
+    return Picture(XYPlot(x, y, tuple(drawn), height=380), caption)
 
 
 def prediction_table(run: RunRecord) -> Table:

@@ -12,7 +12,7 @@ from ..run_record import RunRecord, Setup
 from ..table import Cell, Table
 from ..units import count, milliseconds, percent
 from .colours import BAD_COLOUR, BASELINE_COLOURS, DASHES, GOOD_COLOUR, PLAN_COLOUR, QUIET_COLOUR, Look, model_looks
-from .forecast import CONFIDENCE, SECTIONS, Estimate, Forecast, ModelForecast
+from .forecast import CONFIDENCE, Estimate, Forecast, ModelForecast
 from .plots import Axis, Mark, Picture, Series, XYPlot, spread
 
 MAX_POINTS = 400
@@ -97,11 +97,23 @@ def forecast_table(predicted: Forecast) -> Table:
             ">missed deadline",
         ),
         tuple(rows),
-        note=f"Simulated by the dispatch rule with predicted segment times: {SECTIONS} repetitions of "
-        f"{predicted.duration_us / 1e6:,.1f} s of the scenario's own arrivals, seeds {predicted.seed} to "
-        f"{predicted.seed + SECTIONS - 1}. ±: half-width of the {CONFIDENCE:.0%} confidence interval, of the simulation only: "
-        "it says nothing of how well segment times are predicted. –: too few requests lie beyond to tell.",
+        note=_forecast_note(predicted),
     )
+
+
+def _forecast_note(predicted: Forecast) -> str:
+    span = f"{predicted.duration_us / 1e6:,.1f} s of the scenario's own arrivals"
+    text = "Simulated by the dispatch rule with predicted segment times: "
+    if predicted.repetitions == 1:
+        text += f"{span}, in which nothing is random."
+    else:
+        last = predicted.seed + predicted.repetitions - 1
+        text += (
+            f"{predicted.repetitions} repetitions of {span}, seeds {predicted.seed} to {last}. "
+            f"±: half-width of the {CONFIDENCE:.0%} confidence interval, of the simulation only: it says nothing of how "
+            "well segment times are predicted."
+        )
+    return text + " –: too few requests lie beyond to tell."
 
 
 def _distribution(drawn: Sequence[Series], deadline_us: float | None, caption: str, heading: str) -> Picture:

@@ -220,6 +220,9 @@ def _bars(plot: BarsPlot, width: int) -> Iterator[Text]:
             reached += plot.parts[kind][number]
             length = round(reached / most * (columns - 1)) - len(cells)
             cells += [("█" if len(keys) == 1 else keys[kind], plot.looks[kind].colour)] * length
+        value = f" {totals[number]:.3g}" if len(keys) == 1 and number not in plot.limits else ""
+        if len(cells) + len(value) <= columns:
+            cells += [(letter, "") for letter in value]
         cells += [(" ", "")] * (columns - len(cells))
         if number in plot.limits:
             cells[round(plot.limits[number] / most * (columns - 1))] = ("┃", "bold red")

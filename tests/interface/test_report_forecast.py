@@ -109,15 +109,16 @@ def test_intervals_hold_the_true_percentile() -> None:
     assert abs(share.value - np.exp(-2)) < 3 * share.half_width
 
 
-def test_what_does_not_vary_has_no_interval_to_speak_of() -> None:
+def test_what_is_not_random_is_played_once() -> None:
     problem = cases.problem(["a"], cores=2)
     steady = problem.streams[0].model_copy(update={"arrival": Periodic(period_us=30_000)})
     problem = problem.replace(streams=(steady,))
     plan = cases.plan(problem)
     foretold = forecast(problem, plan, 2000)
     assert foretold is not None
+    assert foretold.repetitions == 1
     estimate = foretold.models["a"].percentile_us(0.99)
-    assert estimate.half_width == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(estimate.half_width)
     assert estimate.value == pytest.approx(evaluate(problem, plan).models["a"].latency_us)
 
 
