@@ -43,7 +43,8 @@ def memory_over_time(problem: Problem, evaluation: Evaluation, played: Simulated
         return
     for memory in problem.platform.memories:
         times_us, used = memory_steps(evaluation, played, memory.name)
-        peak, planned, limit = float(used.max()), evaluation.memory_bytes[memory.name], problem.memory_limit[memory.name]
+        peak, planned = float(used.max()), evaluation.memory_bytes[memory.name]
+        limit = problem.memory_limit[memory.name]
         if not peak:
             continue
         base = resident_bytes(evaluation, memory.name)
@@ -59,10 +60,10 @@ def memory_over_time(problem: Problem, evaluation: Evaluation, played: Simulated
         )
         caption = (
             f"Resident all the time {mebibytes(base)} MiB; at most {mebibytes(peak)} MiB along this schedule; planned "
-            f"{mebibytes(planned)} of {mebibytes(limit)} MiB"
-            + (" (too far off to draw)." if not marks else ".")
-            + (" Two requests of one model at once need its working memory twice, which is planned once." if _more(peak, planned) else "")
+            f"{mebibytes(planned)} of {mebibytes(limit)} MiB" + (" (too far off to draw)." if not marks else ".")
         )
+        if _more(peak, planned):
+            caption += " Two requests of one model at once need its working memory twice, which is planned once."
         y = Axis("in use (MiB)", span=(0.0, 1.08 * max([peak, *(limit for _ in marks)]) / MIB))
         yield Picture(XYPlot(Axis("time (ms)"), y, series, tuple(marks), 240), caption, f"{memory.name} over time")
 

@@ -1,4 +1,4 @@
-"""A report as a page: sections in reading order, plots as data with one script that draws them, nothing from the network."""
+"""A report as a page: sections in reading order, plots as data with one script that draws them, all in one file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def _anchor(heading: str) -> str:
 def _section(section: Section) -> str:
     anchor = _anchor(section.heading)
     body = "".join(_block(block, section.heading) for block in section.blocks)
-    return f'<section id="{anchor}" aria-labelledby="{anchor}-heading"><h2 id="{anchor}-heading">{escape(section.heading)}</h2>{body}</section>'
+    head = f'<h2 id="{anchor}-heading">{escape(section.heading)}</h2>'
+    return f'<section id="{anchor}" aria-labelledby="{anchor}-heading">{head}{body}</section>'
 
 
 def _block(block: Block, heading: str) -> str:

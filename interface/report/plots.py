@@ -9,7 +9,7 @@ from typing import Literal
 from .colours import Look
 
 Form = Literal["line", "steps", "points", "star"]
-"""A line through the points, one that keeps each value until the next, the points alone, or one point that stands out."""
+"""A line through the points, one that keeps each value until the next, the points alone, or a point that stands out."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def _distribution(drawn: Sequence[Series], deadline_us: float | None, caption: s
 
 def _tail(name: str, responses_us: NDArray[np.float64], offered: int, look: Look) -> Series:
     """Share of the requests that take longer, over the time, from ascending responses."""
-    kept = np.unique([*spread(len(responses_us), MAX_POINTS), *range(max(0, len(responses_us) - SLOWEST), len(responses_us))])
+    n = len(responses_us)
+    kept = np.unique([*spread(n, MAX_POINTS), *range(max(0, n - SLOWEST), n)])
     return Series(name, (responses_us[kept] / 1e3).tolist(), (1 - (kept + 1) / offered).tolist(), look, "steps")
 
 

@@ -1,4 +1,4 @@
-"""Problems and plans at the edges of what a report has to show: all synthetic, every one of them real to the evaluator."""
+"""Problems and plans at the edges of what a report has to show: synthetic, but real to the evaluator."""
 
 from __future__ import annotations
 
