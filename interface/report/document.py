@@ -144,9 +144,7 @@ def _sections(contents: Contents) -> Iterator[tuple[str, Iterable[Block]]]:
         yield "Provenance", [Facts(tuple(contents.provenance.items()))]
 
 
-def _run_sections(
-    contents: Contents, run: RunRecord, models: tuple[str, ...]
-) -> Iterator[tuple[str, Iterable[Block]]]:
+def _run_sections(contents: Contents, run: RunRecord, models: tuple[str, ...]) -> Iterator[tuple[str, Iterable[Block]]]:
     yield "Outcome", (comparison_table(run), setups_table(run), *(Remark(note) for note in run.notes))
     predicted = contents.forecast.models if contents.forecast else {}
     served = {model for setup in run.setups for model in setup.models}
@@ -204,7 +202,9 @@ def _memory(contents: Contents) -> Iterator[Block]:
     planned, run = contents.planned, contents.run
     evaluation = planned.evaluation if planned is not None and planned.evaluation.models else None
     if planned is not None and evaluation is not None:
-        over_time = () if contents.schedule is None else memory_over_time(planned.problem, evaluation, contents.schedule)
+        over_time = (
+            () if contents.schedule is None else memory_over_time(planned.problem, evaluation, contents.schedule)
+        )
         yield Gallery((memory_picture(planned.problem, evaluation), *over_time))
         yield memory_table(planned.problem, evaluation)
     observed = observed_memory_table(run, evaluation) if run is not None else None

@@ -51,21 +51,23 @@ def memory_over_time(problem: Problem, evaluation: Evaluation, played: Simulated
         marks = []
         if limit <= FAR * max(peak, planned):
             marks.append(Mark("y", limit / MIB, "limit", BAD_COLOUR))
-        milliseconds = [(us - played.begin_us) / 1e3 for us in times_us]
+        seconds = [(us - played.begin_us) / 1e6 for us in times_us]
         series = (
-            Series("in use", milliseconds, [n / MIB for n in used], Look(PLAN_COLOUR), "steps"),
+            Series("in use", seconds, [n / MIB for n in used], Look(PLAN_COLOUR), "steps"),
             Series(
-                "resident", [milliseconds[0], milliseconds[-1]], [base / MIB] * 2, Look(QUIET_COLOUR, "dash"), "line"
+                "resident", [seconds[0], seconds[-1]], [base / MIB] * 2, Look(QUIET_COLOUR, "dash"), "line"
             ),
         )
         caption = (
             f"Resident all the time {mebibytes(base)} MiB; at most {mebibytes(peak)} MiB along this schedule; planned "
             f"{mebibytes(planned)} of {mebibytes(limit)} MiB" + (" (too far off to draw)." if not marks else ".")
         )
+        if not _more(peak, base):
+            caption += " No segment needs more while it runs: what it works in stays with its session."
         if _more(peak, planned):
             caption += " Two requests of one model at once need its working memory twice, which is planned once."
         y = Axis("in use (MiB)", span=(0.0, 1.08 * max([peak, *(limit for _ in marks)]) / MIB))
-        yield Picture(XYPlot(Axis("time (ms)"), y, series, tuple(marks), 240), caption, f"{memory.name} over time")
+        yield Picture(XYPlot(Axis("time (s)"), y, series, tuple(marks), 240), caption, f"{memory.name} over time")
 
 
 def memory_table(problem: Problem, evaluation: Evaluation) -> Table:
@@ -128,7 +130,12 @@ def observed_memory_table(run: RunRecord, evaluation: Evaluation | None) -> Tabl
     )
 
 
-OBSERVED_NOTE = ""
+OBSERVED_NOTE = (
+    "Largest resident size of the serving process above what it had before any session was open: the interpreter, ONNX "
+    "Runtime's library and sample inputs are not counted. Counted, and not planned: the moment when sessions open, "
+    "OpenVINO's library and pools, the buffers of requests that run at once (a plan counts each segment's working memory "
+    "once), and what allocators keep for later."
+)
 
 
 def memory_share(evaluation: Evaluation, model: str, memory: str) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from string import Template
 from ..table import Table
 from .contents import Contents
 from .document import Block, Document, Facts, Gallery, Section, document_of
-from .plots import Picture
+from .plots import GanttPlot, Picture
 
 
 def write_report(contents: Contents | Document, path: str | Path) -> Path:
@@ -83,8 +83,10 @@ def _figure(picture: Picture) -> str:
     data = (drawn.to_json() or "").replace("<", "\\u003c")
     heading = f"<h3>{escape(picture.heading)}</h3>" if picture.heading else ""
     caption = escape(picture.caption)
+    drags = isinstance(picture.plot, GanttPlot)
+    hint = '<p class="note hint">Drag to move along; double-click to see all.</p>' if drags else ""
     return (
         f'<figure>{heading}{key_html(picture.plot)}<div class="plot" style="min-height:{drawn.layout["height"]}px" '
-        f'role="img" aria-label="{caption}"></div><script type="application/json">{data}</script>'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f'{'data-drags="1" ' if drags else ""}role="img" aria-label="{caption}"></div><script type="application/json">{data}</script>'
+        f"<figcaption>{caption}</figcaption>{hint}</figure>"
     )

@@ -13,7 +13,7 @@ from .chart import figure, logarithmic
 from .colours import BAD_COLOUR, GOOD_COLOUR, QUIET_COLOUR, Look, shortened
 from .plots import Axis, BarsPlot, Form, GanttPlot, Mark, Plot, Series, XYPlot, values_along
 
-GAP_COLOUR = "rgba(255,255,255,0.6)"
+GAP_COLOUR = "rgba(255,255,255,0.45)"
 WIDTHS = {"line": 1.5, "steps": 1.75}
 
 
@@ -137,7 +137,7 @@ def _gantt(plot: GanttPlot) -> go.Figure:
                     "color": look.colour,
                     "pattern": {"shape": look.pattern, "size": 6, "fgcolor": "white"},
                     "line": {
-                        "width": [2.0 if bar.is_bad else 0.6 for bar in mine],
+                        "width": [1.5 if bar.is_bad else 0.4 for bar in mine],
                         "color": [BAD_COLOUR if bar.is_bad else GAP_COLOUR for bar in mine],
                     },
                 },

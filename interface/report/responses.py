@@ -110,8 +110,8 @@ def _forecast_note(predicted: Forecast) -> str:
         last = predicted.seed + predicted.repetitions - 1
         text += (
             f"{predicted.repetitions} repetitions of {span}, seeds {predicted.seed} to {last}. "
-            f"±: half-width of the {CONFIDENCE:.0%} confidence interval, of the simulation only: it says nothing of how "
-            "well segment times are predicted."
+            f"±: half-width of the {CONFIDENCE:.0%} confidence interval, of the simulation only: it says nothing of "
+            "how well segment times are predicted."
         )
     return text + " –: too few requests lie beyond to tell."
 
@@ -119,7 +119,7 @@ def _forecast_note(predicted: Forecast) -> str:
 def _distribution(drawn: Sequence[Series], deadline_us: float | None, caption: str, heading: str) -> Picture:
     marks = () if deadline_us is None else (Mark("x", deadline_us / 1e3, "deadline", BAD_COLOUR),)
     x = Axis("response (ms)", logarithmic=True)
-    y = Axis("slower than that", percent=True, span=(0.0, 1.02))
+    y = Axis("slower than that", percent=True, span=(0.0, 1.0))
     return Picture(XYPlot(x, y, tuple(drawn), marks), caption, heading)
 
 

@@ -19,7 +19,7 @@ from .plots import Axis, Bar, BarsPlot, GanttPlot, Plot, Series, XYPlot, logarit
 
 WIDEST = 110
 """Columns of a plot at most: wider ones are harder to read, not easier."""
-LINES = 12
+LINES = 13
 STAR = "★"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a braille character by row and column of its dots."""
@@ -187,8 +187,7 @@ def _gantt(plot: GanttPlot, width: int) -> Iterator[Text]:
         for kind in most:
             text.append(keys[kind] if kind else "·", plot.looks[kind].colour if kind else "dim")
         yield text
-    middle = (begin + end) / 2
-    yield from _foot(margin, columns, *(f"{value:.4g}" for value in (begin, middle, end)), plot.x.title)
+    yield from _foot(margin, columns, f"{begin:.4g}", f"{(begin + end) / 2:.4g}", f"{end:.4g}", plot.x.title)
     yield _key({keys[kind]: (kind, plot.looks[kind]) for kind in keys})
 
 
@@ -202,9 +201,7 @@ def _most_of_each(bars: Iterable[Bar], begin: float, step: float, columns: int) 
             left = begin + column * step
             share = min(bar.start + bar.length, left + step) - max(bar.start, left)
             taken[column][bar.kind] = taken[column].get(bar.kind, 0.0) + share
-    return [
-        max(kinds, key=lambda kind: kinds[kind]) if sum(kinds.values()) >= step / 2 else "" for kinds in taken
-    ]
+    return [max(kinds, key=lambda kind: kinds[kind]) if sum(kinds.values()) >= step / 2 else "" for kinds in taken]
 
 
 def _bars(plot: BarsPlot, width: int) -> Iterator[Text]:

@@ -47,9 +47,8 @@ def schedule_picture(problem: Problem, played: SimulatedSchedule) -> Picture | N
     if played.at_once:
         what = "The scenario has no streams: every model is asked once, all at the same time"
     else:
-        what = (
-            f"The first {milliseconds(played.window_us)} ms of the scenario's own arrivals, seed {played.seed}, simulated"
-        )
+        span = f"The first {milliseconds(played.window_us)} ms"
+        what = f"{span} of the scenario's own arrivals, seed {played.seed}, simulated"
     late = len({(run.model, run.request) for run in played.runs} & played.late)
     ending = f" Outlined: {count(late, 'request')} that end after the deadline." if late else ""
     return Picture(

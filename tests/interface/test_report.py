@@ -243,7 +243,9 @@ def test_huge_runs_are_thinned_and_say_so(contents: Contents, run_record: RunRec
     huge = replace(contents, run=run_record.model_copy(update={"setups": (*run_record.setups[:-1], many)}))
     assert len(many.requests) > 5 * MAX_SCATTERED
     assert len(render(huge)) - small < 1_000_000
-    assert f"Drawn: 4,000 of {len(many.requests):,} requests" in printed(document_of(huge))
+    said = re.search(rf"Drawn: ([0-9,]+) of {len(many.requests):,} requests", printed(document_of(huge)))
+    assert said
+    assert 0.9 * MAX_SCATTERED < int(said[1].replace(",", "")) <= MAX_SCATTERED
 
 
 def test_run_record_survives_the_file_and_refuses_a_truncated_one(run_record: RunRecord, tmp_path: Path) -> None:
