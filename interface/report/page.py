@@ -84,9 +84,10 @@ def _figure(picture: Picture) -> str:
     heading = f"<h3>{escape(picture.heading)}</h3>" if picture.heading else ""
     caption = escape(picture.caption)
     drags = isinstance(picture.plot, GanttPlot)
+    settings = ' data-drags="1"' if drags else ""
     hint = '<p class="note hint">Drag to move along; double-click to see all.</p>' if drags else ""
     return (
         f'<figure>{heading}{key_html(picture.plot)}<div class="plot" style="min-height:{drawn.layout["height"]}px" '
-        f'{'data-drags="1" ' if drags else ""}role="img" aria-label="{caption}"></div><script type="application/json">{data}</script>'
+        f'role="img" aria-label="{caption}"{settings}></div><script type="application/json">{data}</script>'
         f"<figcaption>{caption}</figcaption>{hint}</figure>"
     )
