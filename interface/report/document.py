@@ -11,7 +11,7 @@ from typing import Any
 from ..run_record import RunRecord, Setup, mean_absolute_percentage_error
 from ..summaries import comparison_table, decisions_table, plan_table, score_table, setups_table, violations_table
 from ..table import Cell, Table
-from ..units import mebibytes, milliseconds, percent
+from ..units import count, mebibytes, milliseconds, percent
 from .colours import model_looks
 from .contents import Contents, ScoredPlan
 from .forecast import Forecast
@@ -130,7 +130,7 @@ def _sections(contents: Contents) -> Iterator[tuple[str, Iterable[Block]]]:
         yield "Plan", _plan(planned)
         if planned.evaluation.models:  # else its segments are broken: there is nothing to score
             yield "Schedule", _schedule(contents, planned)
-            yield "Predicted responses", _forecast(contents.forecast, models)
+            yield "Predicted responses", _forecast(contents.forecast, planned, models)
     yield "Memory", _memory(contents)
     if contents.fronts:
         fronts = tuple(front_picture(front) for front in contents.fronts)
@@ -184,7 +184,7 @@ def _schedule(contents: Contents, planned: ScoredPlan) -> Iterator[Block]:
         yield Remark(f"Without a stream, and so not in the schedule: {', '.join(silent)}.")
 
 
-def _forecast(predicted: Forecast | None, models: tuple[str, ...]) -> Iterator[Block]:
+def _forecast(predicted: Forecast | None, planned: ScoredPlan, models: tuple[str, ...]) -> Iterator[Block]:
     if predicted is None:
         return
     looks = model_looks(models)
@@ -196,6 +196,12 @@ def _forecast(predicted: Forecast | None, models: tuple[str, ...]) -> Iterator[B
         )
     )
     yield forecast_table(predicted)
+    busiest = max(planned.evaluation.utilisation.values())
+    if busiest > 1:
+        yield Remark(
+            f"A core is asked for {percent(busiest)} of its time: queues grow for as long as is simulated, and so do "
+            "responses."
+        )
 
 
 def _memory(contents: Contents) -> Iterator[Block]:
@@ -254,9 +260,11 @@ def _plan_cards(planned: ScoredPlan | None) -> Iterator[Card]:
         return
     problem, plan, evaluation = planned.problem, planned.plan, planned.evaluation
     gap = "" if plan.solver.gap is None else f"gap {percent(plan.solver.gap)}, "
-    yield Card("plan", plan.solver.status, f"{gap}{plan.solver.method}")
     if evaluation.violations:
-        yield Card("limits broken", str(len(evaluation.violations)), "listed under Plan")
+        broken = f"{count(len(evaluation.violations), 'limit')} broken"
+        yield Card("plan", broken, f"listed below; {plan.solver.method} had called it {plan.solver.status}")
+    else:
+        yield Card("plan", plan.solver.status, f"{gap}{plan.solver.method}")
     for memory, used in evaluation.memory_bytes.items():
         yield Card(f"memory {memory}", f"{mebibytes(used)} MiB", f"limit {mebibytes(problem.memory_limit[memory])} MiB")
 

@@ -51,12 +51,11 @@ def memory_over_time(problem: Problem, evaluation: Evaluation, played: Simulated
         marks = []
         if limit <= FAR * max(peak, planned):
             marks.append(Mark("y", limit / MIB, "limit", BAD_COLOUR))
-        seconds = [(us - played.begin_us) / 1e6 for us in times_us]
+        unit, scale = ("ms", 1e3) if played.window_us < 2e6 else ("s", 1e6)
+        since = [(us - played.begin_us) / scale for us in times_us]
         series = (
-            Series("in use", seconds, [n / MIB for n in used], Look(PLAN_COLOUR), "steps"),
-            Series(
-                "resident", [seconds[0], seconds[-1]], [base / MIB] * 2, Look(QUIET_COLOUR, "dash"), "line"
-            ),
+            Series("in use", since, [n / MIB for n in used], Look(PLAN_COLOUR), "steps"),
+            Series("resident", [since[0], since[-1]], [base / MIB] * 2, Look(QUIET_COLOUR, "dash"), "line"),
         )
         caption = (
             f"Resident all the time {mebibytes(base)} MiB; at most {mebibytes(peak)} MiB along this schedule; planned "
@@ -67,7 +66,7 @@ def memory_over_time(problem: Problem, evaluation: Evaluation, played: Simulated
         if _more(peak, planned):
             caption += " Two requests of one model at once need its working memory twice, which is planned once."
         y = Axis("in use (MiB)", span=(0.0, 1.08 * max([peak, *(limit for _ in marks)]) / MIB))
-        yield Picture(XYPlot(Axis("time (s)"), y, series, tuple(marks), 240), caption, f"{memory.name} over time")
+        yield Picture(XYPlot(Axis(f"time ({unit})"), y, series, tuple(marks), 240), caption, f"{memory.name} over time")
 
 
 def memory_table(problem: Problem, evaluation: Evaluation) -> Table:

@@ -14,6 +14,9 @@ from .contents import Contents
 from .document import Block, Document, Facts, Gallery, Section, document_of
 from .plots import GanttPlot, Picture
 
+MANY_BARS = 60
+"""Bars of a schedule above which a narrow screen shows less of it at first."""
+
 
 def write_report(contents: Contents | Document, path: str | Path) -> Path:
     """Write the report and return its path. The file appears whole or not at all."""
@@ -83,7 +86,7 @@ def _figure(picture: Picture) -> str:
     data = (drawn.to_json() or "").replace("<", "\\u003c")
     heading = f"<h3>{escape(picture.heading)}</h3>" if picture.heading else ""
     caption = escape(picture.caption)
-    drags = isinstance(picture.plot, GanttPlot)
+    drags = isinstance(picture.plot, GanttPlot) and len(picture.plot.bars) > MANY_BARS
     settings = ' data-drags="1"' if drags else ""
     hint = '<p class="note hint">Drag to move along; double-click to see all.</p>' if drags else ""
     return (

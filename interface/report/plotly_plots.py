@@ -135,7 +135,7 @@ def _gantt(plot: GanttPlot) -> go.Figure:
                 y=[bar.row for bar in mine],
                 marker={
                     "color": look.colour,
-                    "pattern": {"shape": look.pattern, "size": 6, "fgcolor": "white"},
+                    "pattern": _pattern(look),
                     "line": {
                         "width": [1.5 if bar.is_bad else 0.4 for bar in mine],
                         "color": [BAD_COLOUR if bar.is_bad else GAP_COLOUR for bar in mine],
@@ -177,7 +177,7 @@ def _bars(plot: BarsPlot) -> go.Figure:
                 y=list(range(n)),
                 x=list(values),
                 name=escape(shortened(kind)),
-                marker={"color": look.colour, "pattern": {"shape": look.pattern, "size": 6, "fgcolor": "white"}},
+                marker={"color": look.colour, "pattern": _pattern(look)},
                 text=[escape(f"{row}: {kind}") for row in plot.rows],
                 textposition="none",
                 hovertemplate="%{text}<br>%{x:.4~g}, " + escape(plot.x.title) + "<extra></extra>",
@@ -204,6 +204,11 @@ def _bars(plot: BarsPlot) -> go.Figure:
     )
     drawn.update_xaxes(rangemode="tozero")
     return drawn
+
+
+def _pattern(look: Look) -> dict[str, Any]:
+    """White over the bar's colour."""
+    return {"shape": look.pattern, "size": 7, "solidity": 0.25, "fillmode": "overlay", "fgcolor": "white"}
 
 
 def key_html(plot: Plot) -> str:

@@ -51,6 +51,7 @@ def _section(section: Section) -> Iterator[RenderableType]:
 
 def _block(block: Block) -> Iterator[RenderableType]:
     if isinstance(block, Table):
+        yield Text("")
         yield block.to_rich()
     elif isinstance(block, Picture):
         yield Text("")

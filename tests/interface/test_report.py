@@ -59,6 +59,12 @@ HEADINGS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plotly's own megabytes, which take long to read and say nothing of the report."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
+
+
 @pytest.fixture
 def contents(problem: Problem, plan: Plan, run_record: RunRecord) -> Contents:
     exact = FrontSeries("dp", ((8000.0, 64e6), (9000.0, 50e6), (12000.0, 31e6)), is_exact=True)

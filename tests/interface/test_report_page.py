@@ -105,12 +105,12 @@ def opened(browser: Browser, path: Path, width: int, scheme: Any = "light", scri
     ("name", "width", "scheme"),
     [
         ("whole", 1400, "light"),
-        ("whole", 390, "dark"),
-        ("many", 1400, "dark"),
-        ("many", 390, "light"),
-        ("alone", 390, "light"),
-        ("run only", 390, "light"),
-        ("nothing", 390, "light"),
+        ("many", 390, "dark"),
+        pytest.param("whole", 390, "dark", marks=pytest.mark.slow),
+        pytest.param("many", 1400, "light", marks=pytest.mark.slow),
+        pytest.param("alone", 390, "light", marks=pytest.mark.slow),
+        pytest.param("run only", 390, "light", marks=pytest.mark.slow),
+        pytest.param("nothing", 390, "light", marks=pytest.mark.slow),
     ],
 )
 def test_every_picture_is_drawn_and_nothing_overflows(
