@@ -158,8 +158,8 @@ def comparison_table(run: RunRecord) -> Table:
             ">peak memory MiB",
         ),
         tuple(rows),
-        note="Response from the scheduled arrival. A failed request counts as missed. Peak memory: above what the process "
-        "had before any session was open. Green: best of its column.",
+        note="Response from the scheduled arrival. A failed request counts as missed. Peak memory: above what the "
+        "process had before any session was open. Green: best of its column.",
         groups=tuple(groups[1:]),
     )
 

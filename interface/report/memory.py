@@ -132,8 +132,8 @@ def observed_memory_table(run: RunRecord, evaluation: Evaluation | None) -> Tabl
 OBSERVED_NOTE = (
     "Largest resident size of the serving process above what it had before any session was open: the interpreter, ONNX "
     "Runtime's library and sample inputs are not counted. Counted, and not planned: the moment when sessions open, "
-    "OpenVINO's library and pools, the buffers of requests that run at once (a plan counts each segment's working memory "
-    "once), and what allocators keep for later."
+    "OpenVINO's library and pools, the buffers of requests that run at once (a plan counts the working memory of each "
+    "segment once), and what allocators keep for later."
 )
 
 
