@@ -14,6 +14,8 @@ from .colours import BAD_COLOUR, GOOD_COLOUR, QUIET_COLOUR, Look, shortened
 from .plots import Axis, BarsPlot, Form, GanttPlot, Mark, Plot, Series, XYPlot, values_along
 
 GAP_COLOUR = "rgba(255,255,255,0.45)"
+MANY_POINTS = 300
+"""Points of all series together above which they are drawn small."""
 WIDTHS = {"line": 1.5, "steps": 1.75}
 
 
@@ -51,6 +53,7 @@ def _xy(plot: XYPlot) -> go.Figure:
 
 def _scatter(series: Series, plot: XYPlot) -> go.Scatter:
     name, look = escape(shortened(series.name)), series.look
+    many = sum(len(s.x) for s in plot.series) > MANY_POINTS
     shape: dict[str, Any] = {"color": look.colour, "dash": look.dash, "width": WIDTHS.get(series.form, 1.5)}
     shape["shape"] = "hv" if series.form == "steps" else "linear"
     shown = f"%{{y:{'.2%' if plot.y.percent else '.4~g'}}} at %{{x:.4~g}}"
@@ -59,7 +62,7 @@ def _scatter(series: Series, plot: XYPlot) -> go.Scatter:
         marker = {"size": 14, "symbol": "star", "color": look.colour, "line": {"width": 1, "color": "white"}}
     else:
         symbols = ["circle-open" if hollow else "circle" for hollow in series.hollow] or "circle"
-        size = 5 if len(series.x) > 300 else 7
+        size = 4 if many else 7
         marker = {"size": size, "symbol": symbols, "color": look.colour, "line": {"width": 1.2, "color": look.colour}}
     lines = "lines+markers" if len(series.hollow) else "lines"
     return go.Scatter(
@@ -69,7 +72,7 @@ def _scatter(series: Series, plot: XYPlot) -> go.Scatter:
         mode="markers" if series.form in ("points", "star") else lines,
         line=shape,
         marker=marker,
-        opacity=0.75 if series.form == "points" and len(series.x) > 300 else 1.0,
+        opacity=0.75 if many and series.form == "points" else 1.0,
         text=[escape(label) for label in series.labels] or None,
         hoverinfo="skip" if series.is_quiet else None,
         hovertemplate=None

@@ -33,7 +33,7 @@ from edgeplan.interface.report.plots import Picture
 from edgeplan.interface.report.responses import MAX_SCATTERED
 from edgeplan.interface.report.text_plots import WIDEST
 from edgeplan.interface.run_record import RunRecord, RunRecordError
-from edgeplan.interface.summaries import comparison_table
+from edgeplan.interface.summaries import comparison_table, core_ranges
 from edgeplan.interface.table import Cell, Table
 from rich.console import Console
 from typer.testing import CliRunner
@@ -252,6 +252,14 @@ def test_huge_runs_are_thinned_and_say_so(contents: Contents, run_record: RunRec
     said = re.search(rf"Drawn: ([0-9,]+) of {len(many.requests):,} requests", printed(document_of(huge)))
     assert said
     assert 0.9 * MAX_SCATTERED < int(said[1].replace(",", "")) <= MAX_SCATTERED
+
+
+@pytest.mark.parametrize(
+    ("cores", "text"),
+    [((0,), "0"), ((1, 0), "0, 1"), ((0, 1, 2, 3, 6, 7), "0–3, 6, 7"), ((5, 9, 10, 11), "5, 9–11"), ((), "")],
+)
+def test_cores_in_a_row_are_a_range(cores: tuple[int, ...], text: str) -> None:
+    assert core_ranges(cores) == text
 
 
 def test_run_record_survives_the_file_and_refuses_a_truncated_one(run_record: RunRecord, tmp_path: Path) -> None:
