@@ -25,6 +25,7 @@ from .commands.schema import schema
 from .commands.serve import serve
 from .commands.simulate import simulate
 from .commands.solve import solve
+from .commands.sweep import sweep
 from .exits import ExitCode
 from .output import current_output
 
@@ -68,7 +69,22 @@ def _options(
     pass
 
 
-for _command in (demo, profile, pareto, plan, capacity, check, run, serve, explain, report, solve, simulate, schema):
+for _command in (
+    demo,
+    profile,
+    pareto,
+    plan,
+    capacity,
+    check,
+    run,
+    serve,
+    explain,
+    sweep,
+    report,
+    solve,
+    simulate,
+    schema,
+):
     app.command()(_command)
 app.command("co-run")(co_run)
 app.command("import")(import_file)

@@ -1,236 +1,143 @@
-"""``edgeplan explain``: what the online controller saw, what it was choosing between, and why it decided as it did."""
+"""``edgeplan explain``: a plan, a scenario without one, or a controller's journal, in plain words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..output import Format, FormatOption, current_output
-from ..table import Cell, Table
-from ..units import count, milliseconds
+from ..exits import ExitCode
+from ..outcome import exit_without_plan
+from ..output import Format, FormatOption, Output, current_output
+from .options import MethodOption, ProfileOption
 
 if TYPE_CHECKING:
-    from ...formulation.tenancy import Allocation
-    from ...runtime_bridge.tenancy import Considered, Estimate, Journal
+    from ...formulation import Plan
+    from ...solvers import Candidate, Solution
+    from ..case import Case
+    from ..explanations.asked import Asked
 
 
 def explain(
     context: typer.Context,
-    journal_path: Annotated[Path, typer.Argument(metavar="JOURNAL", help="Journal of the controller (JSON lines).")],
-    number: Annotated[int | None, typer.Option("--decision", min=1, help="Explain this decision in full.")] = None,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A plan (JSON; give --scenario too), a scenario (YAML), or a controller's journal (JSON lines).",
+        ),
+    ],
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", "-s", help="Scenario that the plan is for (YAML).")
+    ] = None,
+    profile: ProfileOption = None,
+    relax: Annotated[
+        bool, typer.Option("--relax/--no-relax", help="Relax and tighten each limit and solve again: what each costs.")
+    ] = True,
+    alternatives: Annotated[
+        bool,
+        typer.Option("--alternatives/--no-alternatives", help="Plan by every policy too, to say what was rejected."),
+    ] = True,
+    time_limit_s: Annotated[float, typer.Option("--time-limit", min=0.001, help="Seconds for each re-solve.")] = 3.0,
+    method: MethodOption = "auto",
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of everything random; left out, that of the plan, or 0.")
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--decision", min=1, help="Of a journal: explain this decision in full.")
+    ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Read what is whole of a journal that was cut off.")
+        bool, typer.Option("--partial", help="Of a journal that was cut off: read what is whole.")
     ] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Explain the online controller's decisions from its journal; each is made again and held against the record."""
-    from ...runtime_bridge.tenancy import Journal, JournalError, replay
+    """Explain a plan, why a scenario has none, or what the online controller decided.
+
+    A plan: what limits each model, how full each limit is, what was proven, what relaxing each limit would buy, what
+    was rejected. A scenario: the same for the plan it gets, or why there is none and what would make one. A journal:
+    every decision, made again and held against the record.
+    """
+    from ..explanations.asked import Asked
+    from ..explanations.kinds import kind_of
 
     output = current_output(context)
-    journal = Journal.load(journal_path, partial=partial)
-    decisions = journal.decisions
-    if number is not None and number > len(decisions):
-        raise JournalError(
-            f"decision {number} of journal {journal_path}",
-            expected=f"one of 1 … {len(decisions)}" if decisions else "one that was made",
-            got="no such decision",
-            remedy="Leave out --decision for the list.",
+    asked = Asked(relax, alternatives, time_limit_s, method, seed)
+    kind = kind_of(path)
+    asked.refuse_misfit(path, kind, scenario, profile, number is not None or partial)
+    if kind == "journal":
+        from ..explanations.journal import explained_journal
+
+        data, items = explained_journal(path, number, partial)
+        output.result(data, *items)
+        return
+    if kind in ("tenancy", "allocation"):
+        _explain_tenancy(output, path, path if scenario is None else scenario, asked)
+        return
+    from ...formulation import Plan
+    from ..facade import load
+
+    if kind == "plan":
+        assert scenario is not None
+        plan = Plan.load(path)
+        _explain_plan(output, load(scenario, profile), plan, asked)
+    else:
+        _explain_scenario(output, load(path, profile), asked)
+
+
+def _explain_plan(output: Output, case: Case, plan: Plan, asked: Asked, candidates: tuple[Candidate, ...] = ()) -> None:
+    from ..explanations.plan import explained_plan
+
+    prices = asked.prices_of(output, case.problem, plan)
+    candidates, judged = asked.rejected(case.problem, plan, candidates)
+    explained = explained_plan(case.problem, plan, prices=prices, judged=judged, candidates=candidates)
+    output.result(explained.data, *explained.items)
+    if not explained.kept:
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _explain_scenario(output: Output, case: Case, asked: Asked) -> None:
+    solution, candidates = asked.planned(case.problem)
+    if solution.plan is not None:
+        _explain_plan(output, case, solution.plan, asked, candidates)
+        return
+    if solution.status != "infeasible":
+        exit_without_plan(output, solution)
+    _explain_infeasible(output, case, solution, asked)
+
+
+def _explain_infeasible(output: Output, case: Case, solution: Solution, asked: Asked) -> None:
+    from ..explanations.plan import explained_infeasible
+
+    explained = explained_infeasible(solution, asked.rescues_of(output, case.problem, solution))
+    output.result(explained.data, *explained.items)
+    for clash in solution.clashes:
+        output.note(f"edgeplan: infeasible: {clash.sentence}")
+    raise typer.Exit(ExitCode.INFEASIBLE)
+
+
+def _explain_tenancy(output: Output, path: Path, scenario: Path, asked: Asked) -> None:
+    """An allocation for a scenario with an accelerator; where both are one file, the allocation that it gets."""
+    from ...formulation import Allocation
+    from ...solvers import solve
+    from ..explanations.tenancy import explained_allocation, solution_of, tenancy_steps
+    from ..tenancy import load_tenancy, not_predicted
+
+    case = load_tenancy(scenario)
+    problem = case.problem()
+    if path == scenario:
+        solution = solve(problem, asked.method, time_limit_s=asked.time_limit_s, seed=asked.seed or 0)
+    else:
+        solution = solution_of(problem, Allocation.load(path))
+    if solution.allocation is None or solution.evaluation is None:
+        found = "; ".join(solution.clashes) or "no stable allocation was found"
+        output.result(
+            {"status": solution.status, "kind": "tenancy", "clashes": list(solution.clashes)},
+            f"{solution.status.capitalize()} ({solution.method}): {found}.",
         )
-    difference = replay(journal).difference
-    tenants = [tenant.name for tenant in journal.header.problem.tenants]
-    chosen = decisions[number - 1] if number is not None else None
-    output.result(
-        {
-            "status": "ok",
-            "complete": journal.complete,
-            "tenants": tenants,
-            "observed": {"windows": len(journal.windows), "seconds": _seconds(journal), "requests": _requests(journal)},
-            "replay": {"same": difference is None, "first_difference": difference},
-            "decisions": [_row_data(considered) for considered in decisions],
-            **({} if chosen is None else {"decision": _decision_data(journal, chosen)}),
-        },
-        *(_overview(decisions) if chosen is None else _in_full(journal, chosen)),
-        *_notes(journal, difference),
-    )
-
-
-def _overview(decisions: Sequence[Considered]) -> list[Table | str]:
-    if not decisions:
-        return ["No decision: what was seen never left what was believed for long enough."]
-    rows = []
-    for considered in decisions:
-        decision = considered.decision
-        rows.append(
-            (
-                Cell(str(decision.number), "strong"),
-                f"{decision.at_us / 1e6:.1f}",
-                considered.question.why,
-                _mean(considered.answer.candidates[0].mean_response_us),
-                _mean(considered.answer.candidates[decision.chosen].mean_response_us),
-                Cell(_action(considered), "good" if decision.action == "switch" else ""),
-            )
-        )
-    columns = ("#", ">at s", "what had changed", ">kept: ms", ">chosen: ms", "decision")
-    note = "kept, chosen: predicted mean response of the allocation that served, and of the one decided for."
-    table = Table("Decisions of the controller", columns, tuple(rows), note)
-    return [table, *(f"{c.decision.number}: {c.decision.reason}" for c in decisions)]
-
-
-def _in_full(journal: Journal, considered: Considered) -> list[Table | str]:
-    decision = considered.decision
-    return [
-        f"Decision {decision.number}, {decision.at_us / 1e6:.1f} s after the controller began: {_action(considered)}",
-        f"Why asked: {considered.question.why}.",
-        _observed(considered),
-        _assumed(journal, considered),
-        _alternatives(considered),
-        f"Why so: {decision.reason}",
-        *_priced(journal, considered),
-        *_became(considered),
-    ]
-
-
-def _observed(considered: Considered) -> Table:
-    rows = [
-        (
-            Cell(seen.tenant, "strong"),
-            f"{seen.rate_hz.value:.3g} [{seen.rate_hz.low:.3g}, {seen.rate_hz.high:.3g}]",
-            f"{seen.rate_hz.samples} in {seen.rate_hz.window_s:.1f} s",
-            _interval(seen.service_us),
-            _interval(seen.reload_us),
-            _interval(seen.suffix_us),
-        )
-        for seen in considered.question.estimates
-    ]
-    columns = ("tenant", ">requests/s", ">counted", ">accelerator ms", ">reload ms", ">CPU ms")
-    return Table("Observed", columns, tuple(rows), "In brackets the interval; – where there were too few timings.")
-
-
-def _assumed(journal: Journal, considered: Considered) -> Table:
-    before, after = considered.question.before, considered.question.after
-    rows = [
-        (
-            Cell(tenant.name, "strong"),
-            _change(before.rate_hz[i], after.rate_hz[i]),
-            _change(before.service_factor[i], after.service_factor[i]),
-            _change(before.suffix_factor[i], after.suffix_factor[i]),
-            _change(before.reload_factor, after.reload_factor),
-        )
-        for i, tenant in enumerate(journal.header.problem.tenants)
-    ]
-    columns = ("tenant", ">requests/s", ">accelerator ×", ">CPU ×", ">reload ×")
-    note = "×: times the stated cost. What had not drifted stays as it was believed before."
-    return Table("Assumed", columns, tuple(rows), note)
-
-
-def _alternatives(considered: Considered) -> Table:
-    decision, candidates = considered.decision, considered.answer.candidates
-    now = candidates[0].mean_response_us
-    rows = []
-    for k, candidate in enumerate(candidates):
-        mean = candidate.mean_response_us
-        change = "–" if k == 0 or mean is None or now is None else f"{100 * (mean / now - 1):+.1f} %"
-        chosen = k == decision.chosen
-        rows.append(
-            (
-                Cell(candidate.name, "strong"),
-                _allocation_text(candidate.allocation),
-                Cell(_mean(mean), "bad" if mean is None else ""),
-                change,
-                Cell("chosen", "good") if chosen else "",
-            )
-        )
-    columns = ("allocation", "point/cores of each tenant", ">predicted mean ms", ">change", "")
-    return Table("Alternatives", columns, tuple(rows), "∞: it cannot keep up with the load.")
-
-
-def _priced(journal: Journal, considered: Considered) -> list[str]:
-    cost, settings = considered.decision.switch_cost, journal.header.settings
-    if cost is None:
-        return []
-    return [
-        f"Exchange: {milliseconds(cost.reload_us)} ms of waiting for reloads, {milliseconds(cost.opening_us)} ms while "
-        f"sessions are opened; held against what is saved in {settings.horizon_s:g} s; a gain of at least "
-        f"{settings.min_gain:.0%} is asked for."
-    ]
-
-
-def _became(considered: Considered) -> list[str]:
-    outcome = considered.outcome
-    if outcome is None:
-        return ["The journal ends before the exchange."] if considered.decision.action == "switch" else []
-    if outcome.done:
-        return [f"Exchanged: its sessions were open after {milliseconds(outcome.opening_us)} ms."]
-    return [f"Not exchanged: {outcome.failure}"]
-
-
-def _notes(journal: Journal, difference: int | None) -> list[str]:
-    seen = f"Observed: {count(_requests(journal), 'request')} in {_seconds(journal):.1f} s"
-    same = "made again from this journal, every decision is the same."
-    if difference is not None:
-        same = f"made again, event {difference + 1} is another: the journal was changed, or another version wrote it."
-    end = [] if journal.complete else ["The journal has no end: the controller was cut off, or is still running."]
-    return [f"{seen}; {same}", *end]
-
-
-def _row_data(considered: Considered) -> dict[str, object]:
-    decision, candidates = considered.decision, considered.answer.candidates
-    return {
-        **decision.model_dump(mode="json"),
-        "switch_cost_us": None if decision.switch_cost is None else decision.switch_cost.total_us,
-        "drifts": [{**drift.model_dump(), "text": str(drift)} for drift in considered.question.drifts],
-        "current_mean_response_us": candidates[0].mean_response_us,
-        "chosen_mean_response_us": candidates[decision.chosen].mean_response_us,
-        "done": None if considered.outcome is None else considered.outcome.done,
-    }
-
-
-def _decision_data(journal: Journal, considered: Considered) -> dict[str, object]:
-    return {
-        "settings": journal.header.settings.model_dump(mode="json"),
-        "question": considered.question.model_dump(mode="json"),
-        "answer": considered.answer.model_dump(mode="json"),
-        "decision": considered.decision.model_dump(mode="json"),
-        "outcome": None if considered.outcome is None else considered.outcome.model_dump(mode="json"),
-    }
-
-
-def _seconds(journal: Journal) -> float:
-    return journal.windows[-1].end_us / 1e6 if journal.windows else 0.0
-
-
-def _requests(journal: Journal) -> int:
-    return sum(tenant.arrivals for window in journal.windows for tenant in window.tenants)
-
-
-def _action(considered: Considered) -> str:
-    if considered.decision.action == "keep":
-        return "kept"
-    outcome = considered.outcome
-    return "switch decided" if outcome is None else "switched" if outcome.done else "switch failed"
-
-
-def _mean(us: float | None) -> str:
-    return "∞" if us is None else milliseconds(us)
-
-
-def _interval(seen: Estimate | None) -> str:
-    if seen is None:
-        return "–"
-    return f"{milliseconds(seen.value)} [{milliseconds(seen.low)}, {milliseconds(seen.high)}]"
-
-
-def _change(before: float, after: float) -> str:
-    return f"{after:.3g}" if before == after else f"{before:.3g} → {after:.3g}"
-
-
-def _allocation_text(allocation: Allocation) -> str:
-    parts = []
-    for part in allocation.tenants:
-        threads = f" ({part.threads} threads)" if part.threads > 1 else ""
-        parts.append(f"{part.tenant} {part.point}/{part.cores}{threads}")
-    sets = " | ".join(" + ".join(members) for members in allocation.co_compiled)
-    return ", ".join(parts) + (f"; together: {sets}" if sets else "")
+        raise typer.Exit(ExitCode.INFEASIBLE if solution.status == "infeasible" else ExitCode.OUT_OF_TIME)
+    steps = tenancy_steps(problem, asked.method, asked.time_limit_s, asked.seed or 0) if asked.relax else ()
+    explained = explained_allocation(problem, solution, steps)
+    output.result({**explained.data, "notes": not_predicted(case.scenario)}, *explained.items)
+    if not explained.kept:
+        raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -1,0 +1,29 @@
+"""What if a limit were another: prices of limits, what makes an infeasible problem feasible, and sweeps over grids."""
+
+from .answers import Asker as Asker
+from .answers import Played as Played
+from .answers import Reply as Reply
+from .axes import Axis as Axis
+from .axes import AxisError as AxisError
+from .axes import Setting as Setting
+from .axes import parse_axes as parse_axes
+from .axes import parse_axis as parse_axis
+from .knobs import Knob as Knob
+from .knobs import knobs_of as knobs_of
+from .knobs import turned as turned
+from .knobs import value_of as value_of
+from .metrics import sweep_csv as sweep_csv
+from .metrics import sweep_data as sweep_data
+from .metrics import sweep_table as sweep_table
+from .prices import Price as Price
+from .prices import prices as prices
+from .rescues import Rescue as Rescue
+from .rescues import rescues as rescues
+from .sweeps import Point as Point
+from .sweeps import Sweep as Sweep
+from .sweeps import sweep as sweep
+from .tables import clash_needs_table as clash_needs_table
+from .tables import prices_data as prices_data
+from .tables import prices_table as prices_table
+from .tables import rescues_data as rescues_data
+from .tables import rescues_table as rescues_table
