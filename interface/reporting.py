@@ -63,6 +63,42 @@ def contents_of(
     )
 
 
+def sensitivity_of(case: Case, plan: Plan, evaluation: Evaluation, time_limit_s: float = 5.0) -> Sensitivity | None:
+    """What relaxing each limit by a step would buy, by solving again; None where no plan is found as it is.
+
+    Parameters
+    ----------
+    case : Case
+    plan : Plan
+    evaluation : Evaluation
+        Of the plan under the case's problem.
+    time_limit_s : float
+        Of each re-solve.
+
+    Raises
+    ------
+    UnsupportedError
+        The objective is ``front``.
+    """
+    from ..solvers import Solution, available_methods
+    from .whatif import prices, prices_table
+
+    stamp = plan.solver
+    method = stamp.method if stamp.method in available_methods() else "auto"
+    # A plan that breaks limits is none of this problem's.
+    solution = Solution(
+        stamp.status, method, stamp.objective, stamp.bound, stamp.seed, plan=plan, evaluation=evaluation
+    )
+    known = solution if evaluation.feasible else None
+    priced = prices(case.problem, known, method=method, seed=stamp.seed, time_limit_s=time_limit_s)
+    gains = tuple(
+        (f"{price.knob.name} → {price.knob.shown(price.turned)}", price.gain_us / 1e3)
+        for price in priced
+        if price.direction == "relaxed" and price.gain_us is not None
+    )
+    return Sensitivity(prices_table(priced), gains) if priced else None
+
+
 def _fronts(case: Case, evaluation: Evaluation, time_limit_s: float) -> list[Front]:
     drawn = []
     for model in case.problem.models:

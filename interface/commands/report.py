@@ -23,6 +23,12 @@ def report(
     output_path: Annotated[Path | None, output_option("HTML file to write, instead of printing the report.")] = None,
     terminal: Annotated[bool, typer.Option("--terminal", help="Print the report although a file is written.")] = False,
     fronts: Annotated[bool, typer.Option("--fronts/--no-fronts", help="Draw every model's front.")] = True,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="Solve again with each limit relaxed and tightened, and say what that buys."
+        ),
+    ] = False,
     simulated_requests: Annotated[
         int, typer.Option("--requests", min=0, help="Requests to simulate for predicted responses; 0 for none.")
     ] = 20_000,
@@ -32,25 +38,27 @@ def report(
     """Report on a plan, here in the terminal or as a self-contained HTML file.
 
     Both have the same sections, tables and captions: outcome and responses of a run, schedule, predicted responses,
-    memory, fronts, profile, provenance.
+    memory, fronts, sensitivity, profile, provenance.
     """
     from ..facade import load
     from ..report import TerminalReport, document_data, document_of, write_report
-    from ..reporting import contents_of
+    from ..reporting import contents_of, sensitivity_of
 
     output = current_output(context)
     case = load(scenario, profile)
     plan = Plan.load(plan_path)
     run = RunRecord.load(run_path) if run_path is not None else None
+    evaluation = evaluate(case.problem, plan)
     contents = contents_of(
         case,
         plan,
-        evaluate(case.problem, plan),
+        evaluation,
         run=run,
         fronts=fronts,
         time_limit_s=time_limit_s,
         simulated_requests=simulated_requests,
-        command=_command(scenario, plan_path, profile, run_path, simulated_requests),
+        sensitivity=sensitivity_of(case, plan, evaluation, time_limit_s) if sensitivity else None,
+        command=_command(scenario, plan_path, profile, run_path, simulated_requests, sensitivity),
     )
     document = document_of(contents)
     if output_path is not None:
@@ -62,9 +70,12 @@ def report(
     )
 
 
-def _command(scenario: Path, plan: Path, profile: Path | None, run: Path | None, requests: int) -> str:
+def _command(
+    scenario: Path, plan: Path, profile: Path | None, run: Path | None, requests: int, sensitivity: bool
+) -> str:
     """The command line that makes this report again."""
     words = ["edgeplan", "report", str(scenario), "--plan", str(plan)]
     words += [] if profile is None else ["--profile", str(profile)]
     words += [] if run is None else ["--run", str(run)]
+    words += ["--sensitivity"] if sensitivity else []
     return shlex.join([*words, "--requests", str(requests)])

@@ -22,7 +22,7 @@ def sensitivity_picture(sensitivity: Sensitivity) -> Picture | None:
     caption = f"What relaxing one limit at a time would gain; most: {labels[0]}."
     left_out = len(sensitivity.gains) - len(gains)
     if left_out:
-        caption += f" {left_out} that would gain nothing are left out."
+        caption += f" {left_out} by which nothing is gained are left out."
     if len(gains) > len(kept):
         caption += f" The largest {MOST_BARS} of {len(gains)} are drawn."
     return Picture(plot, caption)

@@ -311,3 +311,13 @@ def test_what_is_written_is_printed_on_request_only(files: "Files") -> None:
     assert "Report written to" in both.stdout
     assert "Predicted responses" not in both.stdout
     assert target.exists()
+
+
+def test_sensitivity_is_solved_for_on_request(files: "Files") -> None:
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "0", "--no-fronts"]
+    said = CliRunner().invoke(app, [*arguments, "--sensitivity", "--time-limit", "2", "--format", "json"])
+    assert said.exit_code == 0, said.output
+    sections = json.loads(said.stdout)["report"]["sections"]
+    (section,) = (section for section in sections if section["heading"] == "Sensitivity")
+    priced = [row[0] for block in section["blocks"] for row in block.get("rows", ())]
+    assert {"memory.ram", "cores.cpu", "deadline.small", "rate.large"} <= set(priced)
