@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from .chart import figure, logarithmic
-from .colours import BAD_COLOUR, GOOD_COLOUR, QUIET_COLOUR, Look, shortened
+from .colours import BAD_COLOUR, GOOD_COLOUR, Look, shortened
 from .plots import Axis, BarsPlot, Form, GanttPlot, Mark, Plot, Series, XYPlot, values_along
 
 GAP_COLOUR = "rgba(255,255,255,0.45)"
@@ -203,7 +203,6 @@ def _bars(plot: BarsPlot) -> go.Figure:
         ticktext=[escape(shortened(row)) for row in plot.rows],
         showgrid=False,
         range=[n - 0.4, -0.75],
-        tickfont={"color": QUIET_COLOUR},
     )
     drawn.update_xaxes(rangemode="tozero")
     return drawn

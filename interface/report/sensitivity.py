@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..units import count
 from .colours import PLAN_COLOUR, Look
 from .contents import Sensitivity
 from .plots import Axis, BarsPlot, Picture
@@ -22,7 +23,7 @@ def sensitivity_picture(sensitivity: Sensitivity) -> Picture | None:
     caption = f"What relaxing one limit at a time would gain; most: {labels[0]}."
     left_out = len(sensitivity.gains) - len(gains)
     if left_out:
-        caption += f" {left_out} by which nothing is gained are left out."
+        caption += f" Left out: {count(left_out, 'step')} by which nothing is gained."
     if len(gains) > len(kept):
         caption += f" The largest {MOST_BARS} of {len(gains)} are drawn."
     return Picture(plot, caption)
