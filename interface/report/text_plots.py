@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from string import ascii_letters
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from .colours import Look, shortened
@@ -108,7 +110,7 @@ class _Canvas:
         return text
 
 
-def _xy(plot: XYPlot, width: int) -> Iterator[Text]:
+def _xy(plot: XYPlot, width: int) -> Iterator[RenderableType]:
     y = _Scale(plot.y, values_along(plot, "y"), 4 * LINES)
     labels = {line: y.at(1 - line / (LINES - 1)) for line in (0, LINES // 2, LINES - 1)}
     margin = max(map(len, labels.values()))
@@ -171,7 +173,7 @@ def _write(canvas: _Canvas, x: int, y: int, word: str, style: str) -> None:
         canvas.letter(2 * (first + k), min(y, 4 * canvas.lines - 1), letter, style)
 
 
-def _gantt(plot: GanttPlot, width: int) -> Iterator[Text]:
+def _gantt(plot: GanttPlot, width: int) -> Iterator[RenderableType]:
     margin = max(len(shortened(row)) for row in plot.rows)
     columns = max(width - margin - 2, 10)
     begin, end = plot.shown
@@ -192,19 +194,29 @@ def _gantt(plot: GanttPlot, width: int) -> Iterator[Text]:
 
 
 def _most_of_each(bars: Iterable[Bar], begin: float, step: float, columns: int) -> list[str]:
-    """By column the kind that takes most of it; empty where more than half of it is idle."""
+    """By column the kind that takes most of it; empty where more than half of it is idle.
+
+    Where nothing else is to be seen, a short bar has the column that most of it lies in.
+    """
     taken: list[dict[str, float]] = [{} for _ in range(columns)]
+    short: dict[int, str] = {}
     for bar in bars:
         first = max(0, int((bar.start - begin) / step))
         last = min(columns - 1, int((bar.start + bar.length - begin) / step))
+        shares: dict[int, float] = {}
         for column in range(first, last + 1):
             left = begin + column * step
-            share = min(bar.start + bar.length, left + step) - max(bar.start, left)
-            taken[column][bar.kind] = taken[column].get(bar.kind, 0.0) + share
-    return [max(kinds, key=lambda kind: kinds[kind]) if sum(kinds.values()) >= step / 2 else "" for kinds in taken]
+            shares[column] = min(bar.start + bar.length, left + step) - max(bar.start, left)
+            taken[column][bar.kind] = taken[column].get(bar.kind, 0.0) + shares[column]
+        if bar.length < step and shares:
+            short.setdefault(max(shares, key=lambda column: shares[column]), bar.kind)
+    return [
+        max(kinds, key=lambda kind: kinds[kind]) if sum(kinds.values()) >= step / 2 else short.get(column, "")
+        for column, kinds in enumerate(taken)
+    ]
 
 
-def _bars(plot: BarsPlot, width: int) -> Iterator[Text]:
+def _bars(plot: BarsPlot, width: int) -> Iterator[RenderableType]:
     margin = max(len(shortened(row)) for row in plot.rows)
     columns = max(width - margin - 2, 10)
     totals = [sum(values[row] for values in plot.parts.values()) for row in range(len(plot.rows))]
@@ -246,10 +258,10 @@ def _foot(margin: int, columns: int, low: str, middle: str, high: str, title: st
     yield Text(f"{'':>{margin + 2}}{title:^{columns}}".rstrip(), "dim")
 
 
-def _key(entries: Mapping[str, tuple[str, Look]]) -> Text:
-    """Letters with what they stand for; long names are folded, not cut."""
-    text = Text("  ")
-    for letter, (name, look) in entries.items():
-        text.append(letter, f"bold {look.colour}")
-        text.append(f" {shortened(name)}   ".replace(" ", "\u00a0", 1))
-    return text
+def _key(entries: Mapping[str, tuple[str, Look]]) -> RenderableType:
+    """Letters with what they stand for, none parted from its name."""
+    texts = [
+        Text.assemble((letter, f"bold {look.colour}"), f" {shortened(name)}")
+        for letter, (name, look) in entries.items()
+    ]
+    return Padding(Columns(texts, padding=(0, 3)), (0, 0, 0, 2))

@@ -61,6 +61,21 @@ def test_rows_show_who_has_them_and_when() -> None:
     assert second == "·" * 50 + "b" * 50
 
 
+def test_no_run_is_too_short_to_be_seen() -> None:
+    bars = tuple(Bar(0, start, 0.2, "short", "") for start in (3.1, 40.0, 77.7))
+    (row,) = drawn(GanttPlot(Axis("time (ms)"), ("core 0",), bars, model_looks(["short"]), (0, 100)), 108)
+    assert [k for k, c in enumerate(row) if c == "a"] == [3, 40, 77]
+
+
+def test_the_key_never_parts_a_letter_from_its_name() -> None:
+    names = [f"model {k} of a long name" for k in range(12)]
+    series = tuple(Series(name, [0, 1], [0, 1], BLUE) for name in names)
+    file = io.StringIO()
+    Console(file=file, width=70, color_system=None).print(TextPlot(XYPlot(Axis("x"), Axis("y"), series)))
+    text = file.getvalue()
+    assert all(f"{letter} {name}" in text for letter, name in zip("abcdefghijkl", names, strict=True))
+
+
 def test_bars_are_as_long_as_their_parts_and_limits_stand_at_their_place() -> None:
     looks = model_looks(["one", "two"])
     parts = {"one": [10.0, 30.0], "two": [20.0, 0.0]}
