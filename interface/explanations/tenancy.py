@@ -194,7 +194,7 @@ def _sentence(part: TenantEvaluation) -> str:
 
 def _steps_table(steps: Sequence[TenancyStep]) -> Table:
     rows = []
-    for step in sorted(steps, key=lambda step: -abs(step.gain_us or float("inf"))):
+    for step in sorted(steps, key=lambda step: -abs(float("inf") if step.gain_us is None else step.gain_us)):
         gain = step.gain_us
         sign = "" if gain is None or abs(gain) < 1e-3 else "+" if gain > 0 else "−"
         rows.append(
@@ -208,5 +208,8 @@ def _steps_table(steps: Sequence[TenancyStep]) -> Table:
             )
         )
     columns = ("limit", ">now", ">turned to", ">mean response ms", ">gain ms", "what is known")
-    note = "Each row is a problem of its own, solved again: a difference of two optima over that step, not a slope."
+    note = (
+        "Each row is a problem of its own, solved again: a difference of two optima over that step, not a slope. The "
+        "mean is over all requests: a rate also changes how much its tenant counts."
+    )
     return Table("What each limit costs", columns, tuple(rows), note)

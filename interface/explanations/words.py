@@ -193,7 +193,8 @@ def prices_sentence(prices: Sequence[Price]) -> str:
         return "No limit by itself: relaxing any single one by a step buys nothing that was found."
     best = max(relaxed, key=lambda price: price.gain_us or 0.0)
     gain, before = best.gain_us or 0.0, best.before.objective_us or 1.0
-    proven = "proven" if best.is_exact else "found, not proven"
+    low = best.interval_us[0]
+    proven = "proven" if best.is_exact else f"at least {milliseconds(low)} ms proven" if low > 0 else "not proven"
     return (
         f"{best.knob.name} buys most for a step: {best.knob.shown(best.value)} to {best.knob.shown(best.turned)} takes "
         f"{milliseconds(gain)} ms ({percent(gain / before)}) off the objective ({proven})."

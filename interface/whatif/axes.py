@@ -157,7 +157,7 @@ def _named(problem: Problem, name: str) -> tuple[Knob, ...]:
     kind = name if any(knob.kind == name for knob in can_vary) else None
     found = tuple(knob for knob in can_vary if knob.kind == kind or fnmatchcase(knob.name, name))
     if not found:
-        raise _refused(name, f"something that can vary: {_listed(can_vary)}", "nothing of that name", problem)
+        raise _refused(name, "something that can vary", "nothing of that name", problem)
     kinds = sorted({knob.kind for knob in found})
     if len(kinds) > 1:
         raise _refused(name, "one kind of value on an axis", f"{capped(kinds)}", problem)

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ..report.chart import BAD_COLOUR, QUIET_COLOUR, Chart, figure
+from ..report.chart import BAD_COLOUR, BASELINE_COLOURS, QUIET_COLOUR, Chart, figure
 from .axes import Axis, Setting
 from .metrics import Metric, caption, state
 from .sweeps import Point, Sweep
@@ -87,7 +87,7 @@ def map_chart(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Char
                 connectgaps=False,
             )
         )
-    for status, mark in {**MISSING, "feasible": Mark("not proven optimal", "circle-open", _INK)}.items():
+    for status, mark in {**MISSING, "feasible": Mark("not proven optimal", "circle-open", BASELINE_COLOURS[1])}.items():
         _draw_marks(drawn, [p for p in points if p.reply.status == status], mark)
     return Chart(drawn, caption(points, metric), metric.title)
 

@@ -153,7 +153,7 @@ def prices(
     policy = solution.plan.solver.policy if solution is not None and solution.plan is not None else ""
     problem = within_policy(problem, policy)
     cache: dict[str, Played] = {}
-    steps = [
+    steps: list[tuple[Knob, Direction, float]] = [
         (knob, direction, to)
         for knob in chosen
         for direction, to in stepped(problem, knob, step)
@@ -246,7 +246,8 @@ def _level(asker: Asker, problem: Problem, found: list[Price], cache: dict[str, 
             best = asker.with_known(problem, best, price.after.plan)
     if best is before:
         return tuple(found)
-    assert best.plan is not None
+    known = best.plan
+    assert known is not None
     best = asker.play(problem, best, cache)
     levelled = []
     for price in found:
@@ -255,7 +256,7 @@ def _level(asker: Asker, problem: Problem, found: list[Price], cache: dict[str, 
         except (CostError, PlatformError):
             levelled.append(replace(price, before=best))
             continue
-        after = asker.play(other, asker.with_known(other, price.after, best.plan), cache)
+        after = asker.play(other, asker.with_known(other, price.after, known), cache)
         levelled.append(replace(price, before=best, after=after))
     return tuple(levelled)
 

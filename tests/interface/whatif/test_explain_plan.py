@@ -62,14 +62,13 @@ def test_a_plan_is_explained_in_words_and_figures(files: Files) -> None:
         assert part in result.stdout
 
 
-def test_json_has_the_same_and_prices_and_what_was_rejected(files: Files, problem: Problem, plan: Plan) -> None:
-    result = explain(files.plan, "--scenario", files.scenario(), *QUICK, "--format", "json")
+def test_json_has_the_same_and_prices(files: Files, problem: Problem, plan: Plan) -> None:
+    result = explain(files.plan, "--scenario", files.scenario(), *QUICK, "--no-alternatives", "--format", "json")
     assert result.exit_code == ExitCode.DONE, result.output
     data = json.loads(result.stdout)
     scored = evaluate(problem, plan)
     assert data["models"]["small"]["response_us"] == pytest.approx(scored.models["small"].response_us)
     assert {step["limit"] for step in data["prices"]["steps"]} >= {"memory.ram", "deadline.small", "rate.large"}
-    assert {policy["policy"].split(",")[0] for policy in data["policies"]} >= {"open", "pool"}
     assert {limit["limit"] for limit in data["limits"]} == {"memory", "deadline", "utilisation"}
 
 
@@ -82,10 +81,11 @@ def test_a_plan_that_breaks_limits_is_explained_all_the_same(files: Files) -> No
 
 
 def test_a_scenario_is_planned_and_explained(files: Files) -> None:
-    result = explain(files.scenario(), "--no-relax", *QUICK)
+    result = explain(files.scenario(), "--no-relax", "--time-limit", "0.5")
     assert result.exit_code == ExitCode.DONE, result.output
     assert "What was rejected" in result.stdout
     assert "this plan" in result.stdout
+    assert "pool" in result.stdout
 
 
 def test_an_infeasible_scenario_says_why_and_what_would_make_a_plan(files: Files) -> None:

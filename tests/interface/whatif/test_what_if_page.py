@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from edgeplan.interface.cli import app
+from edgeplan.interface.exits import ExitCode
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) fo
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_run(files: Files, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.scenario(limits={"memory_bytes": {"ram": "8 MiB"}}).rename(files.folder / "tight.yaml")
     files.scenario()
     monkeypatch.chdir(files.folder)
     name, *arguments = shlex.split(command)
     assert name == "edgeplan"
     result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
+    expected = ExitCode.INFEASIBLE if "tight.yaml" in arguments else ExitCode.DONE
+    assert result.exit_code == expected, result.output
 
 
 def test_python_runs() -> None:
