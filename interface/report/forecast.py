@@ -72,10 +72,12 @@ class ModelForecast:
 
     @property
     def miss_ratio(self) -> Estimate:
-        """Share of the requests that end after their deadline."""
+        """Share of the requests that end after their deadline; no interval where none or all do, which tells of none."""
         if not len(self.responses_us):
             return Estimate(math.nan)
         value = float(np.mean(self.responses_us > self.deadline_us))
+        if value in (0.0, 1.0):
+            return Estimate(value)
         sections = [float(np.mean(section > self.deadline_us)) for section in self.sections_us if len(section)]
         return _sectioned(value, sections)
 

@@ -131,6 +131,8 @@ def test_percentiles_that_too_few_requests_tell_are_not_told() -> None:
     assert np.isnan(told.half_width)
     assert np.isnan(ModelForecast(()).percentile_us(0.5).value)
     assert np.isnan(ModelForecast(()).miss_ratio.value)
+    assert few.miss_ratio.value == 0
+    assert np.isnan(few.miss_ratio.half_width), "ten times no miss do not say that there is none"
 
 
 def test_same_seed_same_forecast(crowd: tuple[Problem, Plan]) -> None:
