@@ -72,7 +72,7 @@ class ModelForecast:
 
     @property
     def miss_ratio(self) -> Estimate:
-        """Share of the requests that end after their deadline; no interval where none or all do, which tells of none."""
+        """Share of the requests that end after their deadline, without an interval where none or all of them do."""
         if not len(self.responses_us):
             return Estimate(math.nan)
         value = float(np.mean(self.responses_us > self.deadline_us))
