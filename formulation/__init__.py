@@ -76,6 +76,7 @@ from .problem import Problem as Problem
 from .scenario import Scenario as Scenario
 from .scenario import ScenarioModel as ScenarioModel
 from .simulate import SimulatedResponses as SimulatedResponses
+from .simulate import SimulatedRun as SimulatedRun
 from .simulate import simulate as simulate
 from .structure import Schedule as Schedule
 from .structure import ScoredSegment as ScoredSegment

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,31 @@ class SimulatedResponses:
     def percentile_us(self, share: float) -> float:
         """Response that `share` of the requests keep to, microseconds; NaN where there were none."""
         return float(np.quantile(self.response_us, share)) if len(self.response_us) else float("nan")
+
+
+class SimulatedRun(NamedTuple):
+    """One run of one segment in a simulation.
+
+    Attributes
+    ----------
+    model : str
+    request : int
+        Index among the requests of its model, in order of arrival.
+    segment : int
+        Index in the model's plan.
+    gang : int, optional
+        Which of the segment's gangs; none where it runs as planned.
+    cores : tuple of int
+    start_us, finish_us : float
+    """
+
+    model: str
+    request: int
+    segment: int
+    gang: int | None
+    cores: tuple[int, ...]
+    start_us: float
+    finish_us: float
 
 
 @dataclass(frozen=True)
@@ -96,7 +122,13 @@ def _with_moves(steps: Sequence[Step], moves: Sequence[_Move]) -> tuple[Step, ..
 
 
 def simulate(
-    problem: Problem, plan: Plan, duration_us: float, seed: int = 0, *, late_last: bool = True
+    problem: Problem,
+    plan: Plan,
+    duration_us: float,
+    seed: int = 0,
+    *,
+    late_last: bool = True,
+    on_run: Callable[[SimulatedRun], object] | None = None,
 ) -> Mapping[str, SimulatedResponses]:
     """Play all requests that arrive within `duration_us` to their end.
 
@@ -112,6 +144,8 @@ def simulate(
         Each stream draws from its own child of this seed, so that adding a stream leaves the others as they were.
     late_last : bool
         Whether what cannot be in time any more goes last, as in the live runtime. Others have no such rule.
+    on_run : callable, optional
+        Called with each run of a segment as it starts, in order of the starts; transfers take no core and are none.
 
     Raises
     ------
@@ -153,10 +187,13 @@ def simulate(
             dispatcher.release(next_arrival, np.inf if relative is None else time + relative, steps[k])
             next_arrival += 1
         for start in dispatcher.starts(now):
-            k = order[start.request][1]
+            _, k, i = order[start.request]
             if start.step < len(segments[k]):
                 segment = segments[k][start.step]
                 took_us = segment.latency_us if start.gang is None else segment.gang_us[start.gang]
+                if on_run is not None:
+                    model = streams[k].model
+                    on_run(SimulatedRun(model, i, start.step, start.gang, start.cores, now, now + took_us))
             else:
                 took_us = moves[k][start.step - len(segments[k])].took_us
             heapq.heappush(running, (now + took_us, start.request, start.step))

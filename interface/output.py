@@ -7,17 +7,24 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from ..formulation import EdgePlanError
-from .table import Table
 from .units import jsonable
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is to do, and what is being done."""
+
+
+class Showable(Protocol):
+    """Something that rich can print."""
+
+    def to_rich(self) -> RenderableType:
+        """Build it for a terminal."""
+        ...
 
 
 class OutputError(EdgePlanError):
@@ -54,20 +61,20 @@ class Output:
         """Whether a program reads the output."""
         return self.format is Format.JSON
 
-    def show(self, *items: Table | str) -> None:
-        """Print tables and lines for people; on stderr where stdout belongs to the JSON object."""
+    def show(self, *items: Showable | str) -> None:
+        """Print tables, reports and lines for people; on stderr where stdout belongs to the JSON object."""
         console = self._stderr if self.is_json else self._stdout
         for item in items:
-            if isinstance(item, Table):
-                console.print(item.to_rich())
-            else:
+            if isinstance(item, str):
                 console.print(item, markup=False, highlight=False, soft_wrap=True)
+            else:
+                console.print(item.to_rich())
 
     def note(self, line: str) -> None:
         """Print a line on stderr, whatever the format."""
         self._stderr.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def result(self, payload: Mapping[str, Any], *items: Table | str) -> None:
+    def result(self, payload: Mapping[str, Any], *items: Showable | str) -> None:
         """Print the result: the payload as JSON, or the items as text."""
         if self.is_json:
             sys.stdout.write(json.dumps(jsonable(payload), allow_nan=False) + "\n")

@@ -27,14 +27,14 @@ def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
                     Cell(model_plan.model, "strong") if i == 0 else "",
                     f"{planned.start}–{planned.stop - 1}",
                     planned.configuration.name,
-                    ", ".join(map(str, planned.cores)),
+                    core_ranges(planned.cores),
                     milliseconds(segment.latency_us),
                     mebibytes(segment.resident_bytes),
                     mebibytes(segment.transient_bytes),
                 )
             )
             rows += [
-                ("", "", f"or {gang.configuration.name}", ", ".join(map(str, gang.cores)), milliseconds(us), "", "")
+                ("", "", f"or {gang.configuration.name}", core_ranges(gang.cores), milliseconds(us), "", "")
                 for gang, us in zip(planned.gangs, segment.gang_us, strict=True)
             ]
     stamp = plan.solver
@@ -48,6 +48,17 @@ def plan_table(plan: Plan, evaluation: Evaluation) -> Table:
         f"seed {stamp.seed}.",
         groups=tuple(groups[1:]),
     )
+
+
+def core_ranges(cores: Sequence[int]) -> str:
+    """Core ids, three and more in a row as a range: ``0–3, 6, 7``."""
+    parts: list[str] = []
+    ascending = sorted(cores)
+    while ascending:
+        last = next((k for k in range(len(ascending) - 1) if ascending[k + 1] != ascending[k] + 1), len(ascending) - 1)
+        row, ascending = ascending[: last + 1], ascending[last + 1 :]
+        parts += [f"{row[0]}–{row[-1]}"] if len(row) > 2 else [str(core) for core in row]
+    return ", ".join(parts)
 
 
 def policies_table(candidates: Sequence[Candidate]) -> Table:
@@ -158,7 +169,8 @@ def comparison_table(run: RunRecord) -> Table:
             ">peak memory MiB",
         ),
         tuple(rows),
-        note="Response from the scheduled arrival. A failed request counts as missed. Green: best of its column.",
+        note="Response from the scheduled arrival. A failed request counts as missed. Peak memory: above what the "
+        "process had before any session was open. Green: best of its column.",
         groups=tuple(groups[1:]),
     )
 

@@ -1,7 +1,8 @@
-"""``edgeplan report``: one HTML file from a plan and, where there is one, a run record."""
+"""``edgeplan report``: what a plan promises and, where there is a run record, what became of it."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,22 +20,62 @@ def report(
     plan_path: Annotated[Path, typer.Option("--plan", help="Plan file (JSON).")],
     profile: ProfileOption = None,
     run_path: Annotated[Path | None, typer.Option("--run", help="Run record, from `edgeplan run --output`.")] = None,
-    output_path: Annotated[Path, output_option("Where to write it.")] = Path("report.html"),
+    output_path: Annotated[Path | None, output_option("HTML file to write, instead of printing the report.")] = None,
+    terminal: Annotated[bool, typer.Option("--terminal", help="Print the report although a file is written.")] = False,
     fronts: Annotated[bool, typer.Option("--fronts/--no-fronts", help="Draw every model's front.")] = True,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="Solve again with each limit relaxed and tightened, and say what that buys."
+        ),
+    ] = False,
+    simulated_requests: Annotated[
+        int, typer.Option("--requests", min=0, help="Requests to simulate for predicted responses; 0 for none.")
+    ] = 20_000,
     time_limit_s: TimeLimitOption = 5.0,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Write a self-contained HTML report: outcome, responses, core timeline, predictions, plan, memory, fronts."""
+    """Report on a plan, here in the terminal or as a self-contained HTML file.
+
+    Both have the same sections, tables and captions: outcome and responses of a run, schedule, predicted responses,
+    memory, fronts, sensitivity, profile, provenance.
+    """
     from ..facade import load
-    from ..report import write_report
-    from ..reporting import contents_of
+    from ..report import TerminalReport, document_data, document_of, write_report
+    from ..reporting import contents_of, sensitivity_of
 
     output = current_output(context)
     case = load(scenario, profile)
     plan = Plan.load(plan_path)
     run = RunRecord.load(run_path) if run_path is not None else None
     evaluation = evaluate(case.problem, plan)
-    written = write_report(
-        contents_of(case, plan, evaluation, run=run, fronts=fronts, time_limit_s=time_limit_s), output_path
+    contents = contents_of(
+        case,
+        plan,
+        evaluation,
+        run=run,
+        fronts=fronts,
+        time_limit_s=time_limit_s,
+        simulated_requests=simulated_requests,
+        sensitivity=sensitivity_of(case, plan, evaluation, time_limit_s) if sensitivity else None,
+        command=_command(scenario, plan_path, profile, run_path, simulated_requests, sensitivity),
     )
-    output.result({"status": "done", "output": written}, f"Report written to {written}")
+    document = document_of(contents)
+    if output_path is not None:
+        write_report(document, output_path)
+    output.result(
+        {"status": "done", "output": output_path, "report": document_data(document)},
+        *([TerminalReport(document)] if terminal or output_path is None else []),
+        *([f"Report written to {output_path}"] if output_path is not None else []),
+    )
+
+
+def _command(
+    scenario: Path, plan: Path, profile: Path | None, run: Path | None, requests: int, sensitivity: bool
+) -> str:
+    """The command line that makes this report again."""
+    words = ["edgeplan", "report", str(scenario), "--plan", str(plan)]
+    words += [] if profile is None else ["--profile", str(profile)]
+    words += [] if run is None else ["--run", str(run)]
+    words += ["--sensitivity"] if sensitivity else []
+    return shlex.join([*words, "--requests", str(requests)])

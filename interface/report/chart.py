@@ -1,22 +1,23 @@
-"""What all charts share: colours, layout, and the form in which a page takes them."""
+"""Charts for a page: plotly figures whose text and grid take the page's colours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-# Okabe and Ito's colours, lightened where they would drown on a dark page: told apart by most colour-blind readers.
-MODEL_COLOURS = ("#3b82c4", "#e08e0b", "#2a9d74", "#c2619f", "#62b5e5", "#d6602b", "#8b7bd8", "#a3a53a")
-BASELINE_COLOURS = ("#8a8f98", "#e08e0b", "#c2619f", "#62b5e5")
-PLAN_COLOUR = "#3b82c4"
-GOOD_COLOUR = "#2a9d74"
-BAD_COLOUR = "#d64545"
-QUIET_COLOUR = "#8a8f98"
-DASHES = ("solid", "dash", "dot", "dashdot")
+from .colours import BAD_COLOUR as BAD_COLOUR
+from .colours import BASELINE_COLOURS as BASELINE_COLOURS
+from .colours import DASHES as DASHES
+from .colours import GOOD_COLOUR as GOOD_COLOUR
+from .colours import MODEL_COLOURS as MODEL_COLOURS
+from .colours import PLAN_COLOUR as PLAN_COLOUR
+from .colours import QUIET_COLOUR as QUIET_COLOUR
+from .colours import model_colours as model_colours
+from .plots import logarithmic_span
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,6 @@ class Chart:
     figure: go.Figure
     caption: str
     heading: str = ""
-
-
-def model_colours(models: Sequence[str]) -> dict[str, str]:
-    """One colour a model, the same in every chart."""
-    return {model: MODEL_COLOURS[i % len(MODEL_COLOURS)] for i, model in enumerate(models)}
 
 
 def figure(x_title: str, y_title: str, height: int = 320, **layout: Any) -> go.Figure:
@@ -54,10 +50,10 @@ def figure(x_title: str, y_title: str, height: int = 320, **layout: Any) -> go.F
 
 def logarithmic(values: Iterable[float]) -> dict[str, Any]:
     """Settings of a logarithmic axis over positive values, labelled at 1, 2 and 5 times powers of ten."""
-    kept = [value for value in values if value > 0]
-    low, high = (min(kept) / 1.15, max(kept) * 1.15) if kept else (0.1, 10.0)
+    low, high = logarithmic_span(values)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)  # more would overlap on a phone
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
     return {
         "type": "log",
         "range": [math.log10(low), math.log10(high)],

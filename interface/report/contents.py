@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ...formulation import Evaluation, Plan, Problem
 from ..run_record import RunRecord
 from ..table import Table
+from .forecast import Forecast, SimulatedSchedule
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,25 @@ class ScoredPlan:
 
 
 @dataclass(frozen=True)
+class Sensitivity:
+    """What relaxing limits would buy.
+
+    Attributes
+    ----------
+    table : Table
+        All there is to say of it.
+    gains : tuple of (str, float)
+        Relaxations with what each gains, for a picture.
+    unit : str
+        Of the gains.
+    """
+
+    table: Table
+    gains: tuple[tuple[str, float], ...] = ()
+    unit: str = "ms"
+
+
+@dataclass(frozen=True)
 class Contents:
     """Contents of a report.
 
@@ -60,6 +80,11 @@ class Contents:
     profile : Table, optional
         Summary of the profile.
     run : RunRecord, optional
+    forecast : Forecast, optional
+        Simulated responses.
+    schedule : SimulatedSchedule, optional
+        The opening of a simulated schedule.
+    sensitivity : Sensitivity, optional
     provenance : dict of str to str
         Where the figures come from: machine, versions, settings, digests.
     """
@@ -70,4 +95,7 @@ class Contents:
     fronts: tuple[Front, ...] = ()
     profile: Table | None = None
     run: RunRecord | None = None
+    forecast: Forecast | None = None
+    schedule: SimulatedSchedule | None = None
+    sensitivity: Sensitivity | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)

@@ -24,6 +24,11 @@
 
   for (const plot of document.querySelectorAll(".plot")) {
     const figure = JSON.parse(plot.nextElementSibling.textContent);
+    // On a narrow screen so much less of a schedule is shown at first; the rest is there to be dragged into view.
+    if (plot.dataset.drags) {
+      const [begin, end] = figure.layout.xaxis.range;
+      figure.layout.xaxis.range = [begin, begin + (end - begin) * Math.min(1, plot.clientWidth / 900)];
+    }
     const config = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
     Plotly.newPlot(plot, figure.data, figure.layout, config).then(() => {
       plots.push(plot);

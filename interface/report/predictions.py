@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
-
 from ..run_record import RunRecord, mean_absolute_percentage_error
-from ..units import count, percent
-from .chart import QUIET_COLOUR, Chart, figure, logarithmic, model_colours
+from ..table import Cell, Table
+from ..units import count, milliseconds, percent
+from .colours import QUIET_COLOUR, Look, model_looks
+from .plots import Axis, Picture, Series, XYPlot
 
 
-def prediction_chart(run: RunRecord, models: tuple[str, ...]) -> Chart:
+def prediction_picture(run: RunRecord, models: tuple[str, ...]) -> Picture:
     """Scatter of the plan's segments; hollow points were not in the fit."""
-    drawn = figure("predicted (ms)", "observed (ms)", height=380)
     times = [t / 1e3 for p in run.predictions for t in (p.predicted_us, p.observed_us)]
-    low, high = min(times) / 1.3, max(times) * 1.3
-    drawn.add_trace(
-        go.Scatter(
-            x=[low, high],
-            y=[low, high],
-            mode="lines",
-            name="equal",
-            line={"color": QUIET_COLOUR, "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-        )
-    )
-    for model, colour in model_colours(models).items():
+    ends = [min(times) / 1.3, max(times) * 1.3]
+    drawn = [Series("equal", ends, ends, Look(QUIET_COLOUR, "dot"), is_quiet=True)]
+    for model, look in model_looks(models).items():
         mine = [p for p in run.predictions if p.model == model]
-        if not mine:
-            continue
-        drawn.add_trace(
-            go.Scatter(
-                x=[p.predicted_us / 1e3 for p in mine],
-                y=[p.observed_us / 1e3 for p in mine],
-                mode="markers",
-                name=model,
-                marker={
-                    "color": colour,
-                    "size": 9,
-                    "symbol": ["circle-open" if p.held_out else "circle" for p in mine],
-                    "line": {"width": 1.5, "color": colour},
-                },
-                text=[f"{p.model} [{p.start}, {p.stop}) {p.configuration}<br>{count(p.runs, 'run')}" for p in mine],
-                hovertemplate="%{text}<br>predicted %{x:.3f} ms, observed %{y:.3f} ms",
+        if mine:
+            drawn.append(
+                Series(
+                    model,
+                    [p.predicted_us / 1e3 for p in mine],
+                    [p.observed_us / 1e3 for p in mine],
+                    look,
+                    "points",
+                    [f"{p.model} [{p.start}, {p.stop}) {p.configuration}; {count(p.runs, 'run')}" for p in mine],
+                    [p.held_out for p in mine],
+                )
             )
-        )
-    drawn.update_xaxes(**logarithmic(times))
-    drawn.update_yaxes(**logarithmic(times))
     held_out = [p for p in run.predictions if p.held_out]
     caption = (
         f"Mean absolute percentage error {percent(mean_absolute_percentage_error(run.predictions))} over "
@@ -55,4 +37,29 @@ def prediction_chart(run: RunRecord, models: tuple[str, ...]) -> Chart:
         caption += (
             f"; {percent(mean_absolute_percentage_error(held_out))} over the {len(held_out)} outside the fit (hollow)"
         )
-    return Chart(drawn, caption + ". Observed is the median of the live runs.")
+    span = (ends[0], ends[1])
+    x, y = Axis("predicted (ms)", logarithmic=True, span=span), Axis("observed (ms)", logarithmic=True, span=span)
+    caption += ". Observed is the median of the live runs."
+    return Picture(XYPlot(x, y, tuple(drawn), height=380), caption)
+
+
+def prediction_table(run: RunRecord) -> Table:
+    """Every segment's predicted and observed time."""
+    return Table(
+        "Segments",
+        ("model", "layers", "configuration", ">predicted ms", ">observed ms", ">error", ">runs", "in the fit"),
+        tuple(
+            (
+                Cell(p.model, "strong"),
+                f"{p.start}–{p.stop - 1}",
+                p.configuration,
+                milliseconds(p.predicted_us),
+                milliseconds(p.observed_us),
+                percent(p.error),
+                f"{p.runs:,}",
+                "no" if p.held_out else "yes",
+            )
+            for p in run.predictions
+        ),
+        note="Error: |predicted − observed| / observed.",
+    )

@@ -1,72 +1,138 @@
-"""Who had which core when: a window of the run, one row a core."""
+"""Who has which core when, one row a core: as simulated from the plan, and as a run recorded it."""
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
+from collections.abc import Sequence
 
+from ...formulation import Evaluation, Problem
 from ..run_record import Request, Setup
-from ..units import count
-from .chart import BAD_COLOUR, Chart, figure, model_colours
+from ..table import Cell, Table
+from ..units import count, milliseconds, percent
+from .colours import model_looks
+from .forecast import KEPT_BARS, SimulatedSchedule
+from .plots import Axis, Bar, GanttPlot, Picture
 
-GAP_COLOUR = "rgba(255,255,255,0.6)"
-KEPT_BARS = 1500
-"""Bars that the chart holds at most, to be reached by dragging."""
 SHOWN_BARS = 160
-"""Bars that it shows at first: many more are lines too thin to see."""
+"""Bars that are shown at first: many more are lines too thin to see."""
 
 
-def timeline_chart(setup: Setup, models: tuple[str, ...]) -> Chart | None:
-    """Draw the busiest opening of a set-up; None where no segment was recorded."""
+def schedule_picture(problem: Problem, played: SimulatedSchedule) -> Picture | None:
+    """Draw the simulated schedule; None where nothing runs."""
+    if not played.runs:
+        return None
+    cores = [core for processor in problem.platform.processors for core in processor.cores]
+    several = len(problem.platform.processors) > 1
+    names = tuple(
+        f"{processor.name} {core}" if several else f"core {core}"
+        for processor in problem.platform.processors
+        for core in processor.cores
+    )
+    rows = {core: i for i, core in enumerate(cores)}
+    bars = tuple(
+        Bar(
+            rows[core],
+            (run.start_us - played.begin_us) / 1e3,
+            (run.finish_us - run.start_us) / 1e3,
+            run.model,
+            f"{run.model}, request {run.request}, segment {run.segment}"
+            + (f", gang of {len(run.cores)}" if run.gang is not None else "")
+            + (", late" if (run.model, run.request) in played.late else ""),
+            (run.model, run.request) in played.late,
+        )
+        for run in played.runs
+        for core in run.cores
+    )
+    models = tuple(model.name for model in problem.models)
+    window = played.window_us / 1e3
+    if played.at_once:
+        what = "The scenario has no streams: every model is asked once, all at the same time"
+    else:
+        span = f"The first {milliseconds(played.window_us)} ms"
+        what = f"{span} of the scenario's own arrivals, seed {played.seed}, simulated"
+    late = len({(run.model, run.request) for run in played.runs} & played.late)
+    ending = f" Outlined: {count(late, 'request')} that end after the deadline." if late else ""
+    return Picture(
+        GanttPlot(Axis("time (ms)"), names, bars, model_looks(models), (0.0, _shown(bars, window))),
+        f"{what}. Every bar is one segment on one core; where one ends, a more urgent request may go first.{ending}",
+    )
+
+
+def schedule_table(problem: Problem, evaluation: Evaluation, played: SimulatedSchedule) -> Table:
+    """Every core's share of time that is asked for, and that was taken in the simulated window."""
+    rows: list[tuple[str | Cell, ...]] = []
+    groups = []
+    for processor in problem.platform.processors:
+        groups.append(len(rows))
+        for k, core in enumerate(processor.cores):
+            there: dict[str, float] = {}
+            runs = [run for run in played.runs if core in run.cores]
+            for run in runs:
+                there[run.model] = there.get(run.model, 0.0) + run.finish_us - run.start_us
+            most = max(there, key=lambda model: there[model]) if there else "–"
+            asked = evaluation.utilisation.get(core, 0.0)
+            over = asked > problem.limits.max_utilisation * (1 + 1e-9)
+            rows.append(
+                (
+                    Cell(processor.name, "strong") if k == 0 else "",
+                    str(core),
+                    "–" if played.at_once else Cell(percent(asked), "bad") if over else percent(asked),
+                    percent(played.busy_us(core) / played.window_us) if played.runs else "–",
+                    f"{len(runs):,}",
+                    most,
+                )
+            )
+    return Table(
+        "Cores",
+        ("device", ">core", ">asked for", ">busy in the window", ">segments run", "mostly"),
+        tuple(rows),
+        note="Asked for: share of the core's time by mean rates and predicted times, spread evenly over the cores that "
+        f"a segment may use; limit {percent(problem.limits.max_utilisation)}. Busy: in the simulated window of "
+        f"{milliseconds(played.window_us)} ms.",
+        groups=tuple(groups[1:]),
+    )
+
+
+def timeline_picture(setup: Setup, models: tuple[str, ...]) -> Picture | None:
+    """Draw the opening of a set-up as it was recorded; None where no segment was."""
     begin_us, end_us = _opening(setup, KEPT_BARS)
-    bars = [
+    taken = [
         (request, run, core)
         for request in setup.requests
         for run in request.segments
         if run.start_us < end_us and run.finish_us > begin_us
         for core in run.cores
-    ]
-    if not bars:
+    ][: 2 * KEPT_BARS]
+    if not taken:
         return None
-    cores = sorted({core for _, _, core in bars})
+    cores = sorted({core for _, _, core in taken})
     rows = {core: i for i, core in enumerate(cores)}
-    drawn = figure(
-        "time (s)", "", height=110 + 56 * len(cores), barmode="overlay", bargap=0.3, dragmode="pan", hovermode="closest"
-    )
-    for model, colour in model_colours(models).items():
-        mine = [bar for bar in bars if bar[0].model == model]
-        if not mine:
-            continue
-        drawn.add_trace(
-            go.Bar(
-                orientation="h",
-                name=model,
-                base=[run.start_us / 1e6 for _, run, _ in mine],
-                x=[(run.finish_us - run.start_us) / 1e6 for _, run, _ in mine],
-                y=[rows[core] for _, _, core in mine],
-                marker={
-                    "color": colour,
-                    "line": {"width": 0.6, "color": [BAD_COLOUR if r.missed else GAP_COLOUR for r, _, _ in mine]},
-                },
-                text=[_hover(request, run.segment) for request, run, _ in mine],
-                textposition="none",
-                hovertemplate="%{text}<br>from %{base:.4f} s for %{x:.4f} s",
-            )
+    bars = tuple(
+        Bar(
+            rows[core],
+            run.start_us / 1e6,
+            (run.finish_us - run.start_us) / 1e6,
+            request.model,
+            _label(request, run.segment),
+            request.missed,
         )
-    drawn.update_yaxes(
-        tickvals=list(rows.values()),
-        ticktext=[f"core {core}" for core in cores],
-        showgrid=False,
-        fixedrange=True,
-        range=[-0.5, len(cores) - 0.5],
+        for request, run, core in taken
     )
-    drawn.update_xaxes(range=[begin_us / 1e6, _opening(setup, SHOWN_BARS)[1] / 1e6])
-    missed = len({id(request) for request, _, _ in bars if request.missed})
-    late = f"Outlined in red: {count(missed, 'request')} that missed the deadline." if missed else "No deadline missed."
-    caption = (
-        f"The first {(end_us - begin_us) / 1e6:.1f} of {setup.duration_s:.0f} seconds; drag to move, double-click to "
-        f"see all. Every bar is one segment; where one ends, a more urgent request may go first. {late}"
+    missed = len({id(request) for request, _, _ in taken if request.missed})
+    late = f"Outlined: {count(missed, 'request')} that missed the deadline." if missed else "No deadline missed."
+    shown = (begin_us / 1e6, _opening(setup, SHOWN_BARS)[1] / 1e6)
+    return Picture(
+        GanttPlot(Axis("time (s)"), tuple(f"core {core}" for core in cores), bars, model_looks(models), shown),
+        f"The first {(end_us - begin_us) / 1e6:.1f} of {setup.duration_s:.0f} seconds. "
+        f"Every bar is one segment; where one ends, a more urgent request may go first. {late}",
+        setup.name,
     )
-    return Chart(drawn, caption, setup.name)
+
+
+def _shown(bars: Sequence[Bar], window: float) -> float:
+    """End of what is shown at first."""
+    if len(bars) <= SHOWN_BARS:
+        return window
+    return sorted(bar.start for bar in bars)[SHOWN_BARS]
 
 
 def _opening(setup: Setup, bars: int) -> tuple[float, float]:
@@ -79,9 +145,9 @@ def _opening(setup: Setup, bars: int) -> tuple[float, float]:
     return starts[0], max(ends)
 
 
-def _hover(request: Request, segment: int) -> str:
+def _label(request: Request, segment: int) -> str:
     if request.response_us is None:
         became = "failed"
     else:
         became = f"response {request.response_us / 1e3:.1f} ms" + (", late" if request.missed else "")
-    return f"{request.model}, segment {segment}<br>arrived {request.arrival_us / 1e6:.4f} s, {became}"
+    return f"{request.model}, segment {segment}, arrived {request.arrival_us / 1e6:.4f} s, {became}"

@@ -1,15 +1,47 @@
-"""The report is one file that shows what it was given and asks the network for nothing."""
+"""A report says the same on a page and in a terminal, shows what it was given, and asks the network for nothing."""
 
+import io
+import json
 import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from edgeplan.formulation import Plan, Problem, evaluate
-from edgeplan.interface.report import Contents, Front, FrontSeries, ScoredPlan, render, write_report
+from edgeplan.interface.cli import app
+from edgeplan.interface.identity import plan_digest
+from edgeplan.interface.report import (
+    Contents,
+    Document,
+    Front,
+    FrontSeries,
+    ScoredPlan,
+    Sensitivity,
+    TerminalReport,
+    document_data,
+    document_of,
+    render,
+    write_report,
+)
+from edgeplan.interface.report.document import Block, Facts, Gallery
+from edgeplan.interface.report.forecast import forecast, schedule
+from edgeplan.interface.report.plots import Picture
+from edgeplan.interface.report.responses import MAX_SCATTERED
+from edgeplan.interface.report.text_plots import WIDEST
 from edgeplan.interface.run_record import RunRecord, RunRecordError
-from edgeplan.interface.summaries import comparison_table
-from edgeplan.interface.table import Cell
+from edgeplan.interface.summaries import comparison_table, core_ranges
+from edgeplan.interface.table import Cell, Table
+from rich.console import Console
+from typer.testing import CliRunner
+
+from . import report_cases as cases
+
+if TYPE_CHECKING:
+    from .conftest import Files
 
 HEADINGS = [
     "Outcome",
@@ -18,32 +50,50 @@ HEADINGS = [
     "Drift and re-planning",
     "Predicted against observed",
     "Plan",
+    "Schedule",
+    "Predicted responses",
     "Memory",
     "Fronts",
+    "Sensitivity",
     "Provenance",
 ]
+
+
+@pytest.fixture(autouse=True)
+def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plotly's own megabytes, which take long to read and say nothing of the report."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
 
 
 @pytest.fixture
 def contents(problem: Problem, plan: Plan, run_record: RunRecord) -> Contents:
     exact = FrontSeries("dp", ((8000.0, 64e6), (9000.0, 50e6), (12000.0, 31e6)), is_exact=True)
     heuristic = FrontSeries("nsga2", ((8100.0, 64e6), (9900.0, 48e6), (12500.0, 33e6)))
+    evaluation = evaluate(problem, plan)
+    prices = Table("What each limit costs", ("limit", ">gain ms"), (("memory.ram", "1.25"), ("cores.cpu", "0.00")))
     return Contents(
         title="Two <models> & one device",
         created="2026-01-01 12:00",
-        planned=ScoredPlan(problem, plan, evaluate(problem, plan)),
+        planned=ScoredPlan(problem, plan, evaluation),
         fronts=(Front("small", (exact, heuristic), (9400.0, 52e6)), Front("large", (exact,))),
         run=run_record,
+        forecast=forecast(problem, plan, 1000),
+        schedule=schedule(problem, plan, evaluation),
+        sensitivity=Sensitivity(prices, (("memory.ram + 10 %", 1.25), ("cores.cpu + 1", 0.0))),
         provenance={"processor": "some </script> processor", "seed": "7"},
     )
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    """Headings, links, and by section all text that is not a script's."""
+
+    def __init__(self, page: str) -> None:
         super().__init__()
         self.headings: list[str] = []
         self.links: list[str] = []
         self.open: list[str] = []
+        self.text: dict[str, str] = {}
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in ("meta", "link", "br", "img"):
@@ -54,16 +104,126 @@ class _Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "h2":
+        if not self.open or self.open[-1] in ("script", "style"):
+            return
+        if self.open[-1] == "h2":
             self.headings.append(data)
+        if self.headings:
+            self.text[self.headings[-1]] = f"{self.text.get(self.headings[-1], '')} {data}"
 
 
-def test_report_has_its_sections_and_no_outside_links(contents: Contents, tmp_path: Path) -> None:
+def printed(document: Document, width: int = 300) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None).print(TerminalReport(document).to_rich())
+    return file.getvalue()
+
+
+def sections_of(text: str, headings: list[str]) -> dict[str, str]:
+    """Text of a report in a terminal by section."""
+    starts = [re.search(rf"^{re.escape(heading)} ─+$", text, re.MULTILINE) for heading in headings]
+    assert all(starts), [h for h, found in zip(headings, starts, strict=True) if not found]
+    places = [found.start() for found in starts if found]
+    assert places == sorted(places)
+    ends = [*places[1:], len(text)]
+    return {h: text[a:b] for h, a, b in zip(headings, places, ends, strict=True)}
+
+
+def told(blocks: tuple[Block, ...]) -> Iterator[str]:
+    """Every cell, caption, fact and remark, and what a table says of itself."""
+    for block in blocks:
+        if isinstance(block, Table):
+            yield from (cell.text if isinstance(cell, Cell) else cell for row in block.rows for cell in row)
+            yield from (column.lstrip(">") for column in block.columns)
+            yield block.note
+        elif isinstance(block, Gallery):
+            yield from told(block.pictures)
+        elif isinstance(block, Picture):
+            yield block.heading
+            yield block.caption
+        elif isinstance(block, Facts):
+            yield from (part for item in block.items for part in item)
+        else:
+            yield block.text
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def refuse_difference(contents: Contents) -> None:
+    """Sections, tables, figures and captions of the page and of the terminal are those of the one description."""
+    document = document_of(contents)
+    headings = [section.heading for section in document.sections]
+    page = _Reader(render(document))
+    assert page.headings == headings
+    in_terminal = sections_of(printed(document, width=2000), headings)
+    for section in document.sections:
+        on_page, in_text = words(page.text[section.heading]), words(in_terminal[section.heading])
+        for part in map(words, told(section.blocks)):
+            assert part in on_page, f"{section.heading}: not on the page: {part}"
+            assert part in in_text, f"{section.heading}: not in the terminal: {part}"
+
+
+def test_page_and_terminal_have_the_same_sections_and_figures(contents: Contents) -> None:
+    assert [section.heading for section in document_of(contents).sections] == HEADINGS
+    refuse_difference(contents)
+
+
+def test_a_plan_alone_makes_a_rich_report(contents: Contents) -> None:
+    alone = replace(contents, run=None)
+    headings = [section.heading for section in document_of(alone).sections]
+    assert headings == HEADINGS[HEADINGS.index("Plan") :]
+    refuse_difference(alone)
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        lambda: cases.contents(wide := cases.problem([f"model {k}" for k in range(12)], 16), cases.plan(wide)),
+        lambda: cases.contents(one := cases.problem([cases.LONG_NAME], 1, streams=False), cases.plan(one)),
+        lambda: cases.contents(busy := cases.problem(["a", "b"], 1, 400.0), cases.plan(busy)),
+        lambda: cases.contents(two := cases.problem(["a", "b"], 2), cases.broken(cases.plan(two))),
+    ],
+    ids=["twelve models on sixteen cores", "one long name without a stream", "overload", "broken segments"],
+)
+def test_both_forms_agree_at_the_edges(edge) -> None:
+    refuse_difference(edge())
+
+
+def test_what_keeps_no_limit_says_so() -> None:
+    busy = cases.problem(["a", "b"], 1, 400.0)
+    section = next(s for s in document_of(cases.contents(busy, cases.plan(busy))).sections if s.heading == "Plan")
+    assert "asked for" in " ".join(told(section.blocks))
+    two = cases.problem(["a", "b"], 2)
+    (only, *_) = document_of(cases.contents(two, cases.broken(cases.plan(two)))).sections
+    assert only.heading == "Plan"
+    assert "coverage" in " ".join(told(only.blocks))
+
+
+def test_the_same_as_plain_data(contents: Contents) -> None:
+    document = document_of(contents)
+    data = json.loads(json.dumps(document_data(document), allow_nan=False))
+    assert [section["heading"] for section in data["sections"]] == HEADINGS
+    said = json.dumps(data, ensure_ascii=False)
+    for section in document.sections:
+        for part in told(section.blocks):
+            assert json.dumps(part, ensure_ascii=False)[1:-1] in said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_a_terminal_of_any_width_is_enough(contents: Contents, width: int) -> None:
+    text = printed(document_of(contents), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    drawn = [line for line in text.splitlines() if "│" in line]
+    assert drawn
+    assert max(map(len, drawn)) <= WIDEST
+
+
+def test_a_page_asks_for_nothing_and_is_written_whole(contents: Contents, tmp_path: Path) -> None:
     path = write_report(contents, tmp_path / "report.html")
-    reader = _Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
+    reader = _Reader(path.read_text(encoding="utf-8"))
     assert reader.open == []
-    assert reader.headings == HEADINGS
     assert all(link.startswith("#") for link in reader.links)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
@@ -77,9 +237,29 @@ def test_text_from_outside_is_escaped(contents: Contents) -> None:
 
 
 def test_empty_parts_leave_no_section() -> None:
-    reader = _Reader()
-    reader.feed(render(Contents("nothing yet", "2026-01-01")))
-    assert reader.headings == []
+    nothing = Contents("nothing yet", "2026-01-01")
+    assert _Reader(render(nothing)).headings == []
+    assert "nothing yet" in printed(document_of(nothing))
+
+
+def test_huge_runs_are_thinned_and_say_so(contents: Contents, run_record: RunRecord) -> None:
+    drifting = run_record.setups[-1]
+    many = drifting.model_copy(update={"requests": drifting.requests * 60})
+    small = len(render(contents))
+    huge = replace(contents, run=run_record.model_copy(update={"setups": (*run_record.setups[:-1], many)}))
+    assert len(many.requests) > 5 * MAX_SCATTERED
+    assert len(render(huge)) - small < 1_000_000
+    said = re.search(rf"Drawn: ([0-9,]+) of {len(many.requests):,} requests", printed(document_of(huge)))
+    assert said
+    assert 0.9 * MAX_SCATTERED < int(said[1].replace(",", "")) <= MAX_SCATTERED
+
+
+@pytest.mark.parametrize(
+    ("cores", "text"),
+    [((0,), "0"), ((1, 0), "0, 1"), ((0, 1, 2, 3, 6, 7), "0–3, 6, 7"), ((5, 9, 10, 11), "5, 9–11"), ((), "")],
+)
+def test_cores_in_a_row_are_a_range(cores: tuple[int, ...], text: str) -> None:
+    assert core_ranges(cores) == text
 
 
 def test_run_record_survives_the_file_and_refuses_a_truncated_one(run_record: RunRecord, tmp_path: Path) -> None:
@@ -106,3 +286,38 @@ def test_a_failed_request_counts_as_missed(run_record: RunRecord) -> None:
     worse = setup.model_copy(update={"requests": (failed, *setup.requests[1:])})
     assert worse.miss_ratio() == pytest.approx(setup.miss_ratio() + 1 / len(setup.requests))
     assert worse.throughput_hz() < setup.throughput_hz()
+
+
+def test_the_command_prints_the_report_where_it_writes_none(files: "Files") -> None:
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "500"]
+    shown = CliRunner().invoke(app, [*arguments, "--run", str(files.run)])
+    assert shown.exit_code == 0, shown.output
+    data = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
+    assert data["output"] is None
+    headings = [section["heading"] for section in data["report"]["sections"]]
+    assert headings == ["Plan", "Schedule", "Predicted responses", "Memory", "Fronts", "Profile", "Provenance"]
+    sections_of(shown.stdout, ["Outcome", "Responses", *headings])
+    facts = data["report"]["sections"][-1]["blocks"][0]["facts"]
+    assert facts["plan digest"].endswith(plan_digest(Plan.load(files.plan)))
+    assert shlex.split(facts["report made by"])[1:3] == arguments[:2]
+
+
+def test_what_is_written_is_printed_on_request_only(files: "Files") -> None:
+    target = files.folder / "r.html"
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "0", "-o", str(target)]
+    silent, both = (CliRunner().invoke(app, [*arguments, *more]) for more in ([], ["--terminal"]))
+    assert "Provenance" not in silent.stdout
+    assert "Provenance" in both.stdout
+    assert "Report written to" in both.stdout
+    assert "Predicted responses" not in both.stdout
+    assert target.exists()
+
+
+def test_sensitivity_is_solved_for_on_request(files: "Files") -> None:
+    arguments = ["report", str(files.scenario()), "--plan", str(files.plan), "--requests", "0", "--no-fronts"]
+    said = CliRunner().invoke(app, [*arguments, "--sensitivity", "--time-limit", "2", "--format", "json"])
+    assert said.exit_code == 0, said.output
+    sections = json.loads(said.stdout)["report"]["sections"]
+    (section,) = (section for section in sections if section["heading"] == "Sensitivity")
+    priced = [row[0] for block in section["blocks"] for row in block.get("rows", ())]
+    assert {"memory.ram", "cores.cpu", "deadline.small", "rate.large"} <= set(priced)
