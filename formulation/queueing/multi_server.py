@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
+from ..compiled import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .checks import nonnegative

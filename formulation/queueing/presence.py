@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from ..compiled import njit
 from numpy.typing import NDArray
 
 EXACT_TENANTS = 14

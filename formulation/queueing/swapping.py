@@ -31,7 +31,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from ..compiled import njit
 from numpy.typing import ArrayLike, NDArray
 
 from .checks import checked_mix

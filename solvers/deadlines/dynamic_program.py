@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+from ...formulation.compiled import njit
 from numpy.typing import NDArray
 
 from ...formulation import JobNetwork, JobProblem, JobSchedule

@@ -6,7 +6,7 @@ Import this module only where a loop is about to run: it loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from ...formulation.compiled import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ a block of an accelerator, or runs on the CPU in the time of its longest path. O
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from ...formulation.compiled import njit
 from numpy.typing import NDArray
 
 from ...formulation.evaluate_partition import MEMORY_TOLERANCE

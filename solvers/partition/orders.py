@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from ...formulation.compiled import njit
 from numpy.typing import NDArray
 
 from ...formulation.evaluate_partition import MEMORY_TOLERANCE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from ...formulation.compiled import njit
 from numpy.typing import NDArray
 
 from .kernels import shared_service_us
