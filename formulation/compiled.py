@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING or find_spec("numba") is not None:
+if TYPE_CHECKING:
     from numba import njit as njit
 else:
-    F = TypeVar("F", bound=Callable[..., Any])
+    try:
+        from numba import njit
+    except ModuleNotFoundError:
+        F = TypeVar("F", bound=Callable[..., Any])
 
-    warnings.warn(
-        "numba is not installed: loops are interpreted, which takes tens to hundreds of times as long. "
-        "Remedy: pip install numba.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+        warnings.warn(
+            "numba is not installed: loops are interpreted, which takes tens to hundreds of times as long. "
+            "Remedy: pip install numba.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
-    def njit(**options: object) -> Callable[[F], F]:
-        """Leave a function as it is; the options are those of numba's decorator of this name."""
-        return lambda function: function
+        def njit(**options: object) -> Callable[[F], F]:
+            """Leave a function as it is; the options are those of numba's decorator of this name."""
+            return lambda function: function

@@ -23,14 +23,6 @@ def test_every_subpackage_is_listed() -> None:
     assert set(setuptools["packages"]) == found | {"edgeplan"}
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True)
-    (built,) = folder.glob("edgeplan-*.whl")
-    return built
-
-
 @pytest.mark.slow
 def test_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
