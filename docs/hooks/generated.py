@@ -10,10 +10,11 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
+import typer
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,9 @@ API = ROOT / "build" / "api"
 
 PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
 FACADE = ("load", "plan", "run")
+ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
+"""Pages of the site whose files stand at the root of the project."""
+
 CODE = "sources"
 """Folder of the site for files that pages link to and that are no pages."""
 
@@ -42,20 +46,19 @@ def on_config(config: Any) -> Any:
 
 def _present(entries: list[Any]) -> Iterator[Any]:
     """Entries whose pages are there; the one named `results` becomes all results, by title."""
-    made = {name for name, _ in pages()}
     for entry in entries:
         title, target = next(iter(entry.items())) if isinstance(entry, dict) else (None, entry)
         if isinstance(target, list):
             yield {title: list(_present(target))}
         elif target == "results":
             yield {title: sorted(f"results/{path.name}" for path in (DOCS / "results").glob("*.md"))}
-        elif target in made or (DOCS / target).is_file():
+        elif target in pages() or (DOCS / target).is_file():
             yield entry
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are made here, and the files that pages link to."""
-    for name, content in pages():
+    for name, content in pages().items():
         files.append(File.generated(config, name, content=content))
     for path in sorted(_linked()):
         files.append(File.generated(config, f"{CODE}/{path.relative_to(ROOT)}", abs_src_path=str(path)))
@@ -103,11 +106,13 @@ def _linked() -> set[Path]:
     return found - {ROOT / source for source in ROOT_PAGES.values()}
 
 
-ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
+@cache
+def pages() -> dict[str, str]:
+    """Content of each page that is made here, by name."""
+    return dict(_pages())
 
 
-def pages() -> Iterator[tuple[str, str]]:
-    """Name and content of each page that is made here."""
+def _pages() -> Iterator[tuple[str, str]]:
     for uri, source in ROOT_PAGES.items():
         yield uri, (ROOT / source).read_text(encoding="utf-8")
     yield "reference/options.md", options_page()
@@ -127,9 +132,9 @@ def options_page() -> str:
         "What `edgeplan COMMAND --help` prints. [Commands](../commands.md) says what they are for, and what exit codes mean.",
     ]
     for name, command in commands(get_command(app)):
-        context = click.Context(command, info_name=f"edgeplan {name}")
+        context = typer.Context(command, info_name=f"edgeplan {name}")
         parts += [f"## edgeplan {name}", " ".join((command.help or "").split())]
-        parts.append("```text\n" + " ".join(command.collect_usage_pieces(context) and [context.command_path, *command.collect_usage_pieces(context)]) + "\n```")
+        parts.append(f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```")
         rows = [_row(parameter, context) for parameter in command.params if not getattr(parameter, "hidden", False)]
         parts.append("\n".join(["| argument or option | meaning | default |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
@@ -147,22 +152,15 @@ def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _row(parameter: Any, context: Any) -> str:
-    record = parameter.get_help_record(context)
-    help = parameter.help if parameter.param_type_name == "argument" else (record[1] if record else "")
-    names = parameter.make_metavar(context) if parameter.param_type_name == "argument" else record[0]
-    meaning, default = help or "", ""
-    if found := re.search(r"\s*\[([^\[\]]*(?:default|required|x[<>]=|[0-9.]+<=x)[^\[\]]*)\]$", meaning):
-        meaning, default = meaning[: found.start()], found[1].replace("default: ", "")
-    cells = (f"`{names}`".replace("|", "\\|") if "|" not in names else f"<code>{_escaped(names)}</code>", _cell(meaning), _cell(default))
-    return f"| {' | '.join(cells)} |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
+    names, text = parameter.get_help_record(context)
+    meaning = parameter.help or ""
+    default = text.removeprefix(meaning).strip().strip("\\[]").replace("default: ", "")
+    return f"| <code>{_cell(names)}</code> | {_cell(meaning)} | {_cell(default)} |"
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "&#124;").replace("<", "&lt;")
+    """Text of a cell of a table, with nothing that ends it or begins a tag."""
+    return re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("|", "&#124;").replace("<", "&lt;")
 
 
 def files_page() -> str:
@@ -201,7 +199,7 @@ def _default(value: dict[str, Any]) -> str:
     if "default" not in value:
         return ""
     text = json.dumps(value["default"], ensure_ascii=False)
-    return f"<code>{_escaped(text)}</code>" if len(text) < 60 else "see the schema"
+    return f"<code>{_cell(text)}</code>" if len(text) < 60 else "see the schema"
 
 
 def _type(value: dict[str, Any]) -> str:
