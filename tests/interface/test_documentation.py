@@ -34,7 +34,6 @@ ELSEWHERE = {
     "reports.md": "tests of the reports",
     "serve.md": "tests/interface/serving",
     "what-if.md": "tests of the command",
-    "architecture.md": "a drawing and no example",
 }
 RUNNABLE = ("python", "sh")
 

@@ -20,15 +20,20 @@ needs_mkdocs = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def generated() -> ModuleType:
-    pytest.importorskip("mkdocs", reason="extra `docs`")
-    spec = spec_from_file_location("generated", ROOT / "docs" / "hooks" / "generated.py")
+def hook(name: str) -> ModuleType:
+    """A module of the site, which no package holds."""
+    spec = spec_from_file_location(name, ROOT / "docs" / "hooks" / f"{name}.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def generated() -> ModuleType:
+    pytest.importorskip("mkdocs", reason="extra `docs`")
+    return hook("generated")
 
 
 def test_every_command_and_option_has_its_place(generated: ModuleType) -> None:
@@ -75,11 +80,10 @@ def test_every_page_is_in_the_menu() -> None:
 
 
 @needs_mkdocs
-def test_formulas_become_mathml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
-    import formulas
+def test_formulas_become_mathml() -> None:
     from mkdocs.exceptions import PluginError
 
+    formulas = hook("formulas")
     assert "<mfrac>" in formulas.mathml(r"\frac{a}{b}", block=True, where="here")
     with pytest.raises(PluginError, match="here"):
         formulas.mathml(r"\nosuchcommand{x}", block=False, where="here")

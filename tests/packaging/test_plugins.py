@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 from edgeplan.formulation import UnsupportedError
-from edgeplan.interface.cli import app
 from edgeplan.profiles import find_backends, open_backend
 from edgeplan.profiles.backends.contract import BackendBugError, check_backend
 from edgeplan.solvers import available_methods, contract, solve, solver
-from typer.testing import CliRunner
 
 from ..conftest import write_model
 
@@ -206,9 +204,3 @@ def test_the_example_backend_installed(environment: Path, tmp_path: Path) -> Non
     assert "onnx-reference" in (folder / "plan.json").read_text()
     run = edgeplan(environment, folder, "run", *given, "--plan", "plan.json", "--duration", "2", "--format", "json")
     assert '"status": "done"' in run or '"answered"' in run, run
-
-
-def test_an_unknown_method_says_how_to_get_more(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="install the distribution"):
-        solver("annealing")
-    assert CliRunner().invoke(app, ["plan", "--help"]).exit_code == 0
