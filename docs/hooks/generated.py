@@ -24,8 +24,13 @@ API = ROOT / "build" / "api"
 
 PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
 FACADE = ("load", "plan", "run")
-ROOT_PAGES = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
-"""Pages of the site whose files stand at the root of the project."""
+ROOT_PAGES = {
+    "contributing.md": "CONTRIBUTING.md",
+    "changes.md": "CHANGELOG.md",
+    "examples/solver-plugin.md": "examples/solver-plugin/README.md",
+    "examples/backend-plugin.md": "examples/backend-plugin/README.md",
+}
+"""Pages of the site whose files stand elsewhere in the project."""
 
 CODE = "sources"
 """Folder of the site for files that pages link to and that are no pages."""

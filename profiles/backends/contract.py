@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +20,8 @@ from ..segments import SegmentFiles, SegmentStore
 from .base import Backend, Session
 from .registry import open_backend
 
-RUNS = 40
-"""Runs whose processor time is counted."""
+COUNTED_S = 0.3
+"""Processor time of the calling thread over which that of the others is counted, seconds."""
 
 Feeds = dict[str, np.ndarray]
 
@@ -32,9 +33,9 @@ class BackendBugError(RuntimeError):
 def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
     """Hold a backend to its contract, on a small model with convolutions, a branch and a matrix product.
 
-    In every session form: whole or cut at every layer the model's answers are those of ONNX Runtime; answers belong to the
-    caller, and inputs are left alone; several threads may run one session; after a run that fails the next one works; on
-    one thread all work is the calling thread's. A form that it does not have, and more threads than cores, are refused.
+    In every session form: whole or cut at every layer the model's answers are those of ONNX Runtime; answers belong to
+    the caller, and inputs are left alone; several threads may run one session; after a run that fails the next one
+    works; on one thread all work is the calling thread's. A form that it does not have, and more threads than cores, are refused.
 
     Parameters
     ----------
@@ -51,7 +52,8 @@ def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
     with TemporaryDirectory() as folder:
         path = _write_model(Path(folder) / "contract.onnx")
         store = SegmentStore(path, import_onnx(path))
-        truth = open_backend("onnxruntime-cpu").open(_whole(store), Configuration(backend="onnxruntime-cpu", form="mapped"), ())
+        plain = Configuration(backend="onnxruntime-cpu", form="mapped")
+        truth = open_backend(plain.backend).open(_whole(store), plain, ())
         feeds = [sample_inputs(path, seed=seed) for seed in range(4)]
         expected = [truth.run(feed) for feed in feeds]
         truth.close()
@@ -136,8 +138,8 @@ def _check_calling_thread(session: Session, feeds: Feeds) -> None:
 
     def work() -> None:
         session.run(feeds)
-        before = _ticks()
-        for _ in range(RUNS):
+        before, began_s, end_s = _ticks(), time.thread_time(), time.monotonic() + 5 * COUNTED_S
+        while time.thread_time() - began_s < COUNTED_S and time.monotonic() < end_s:
             session.run(feeds)
         used = {thread: ticks - before.get(thread, 0) for thread, ticks in _ticks().items()}
         spent.append((used.pop(threading.get_native_id()), sum(used.values())))
@@ -203,7 +205,7 @@ def _write_model(path: Path) -> Path:
         helper.make_node("MatMul", ["f", "head"], ["scores"], "head"),
     ]
     ends = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16]),
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32]),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 10]),
     ]
     initializers = [weights("stem", 16, 3, 3, 3), weights("branch", 16, 16, 3, 3), weights("head", 16, 10)]

@@ -1,4 +1,4 @@
-"""Solvers and backends of other distributions: those under examples/, registered here and installed into an environment of their own."""
+"""Solvers and backends of other distributions: those under examples/, registered here, and installed elsewhere."""
 
 from __future__ import annotations
 
