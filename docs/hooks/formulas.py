@@ -1,7 +1,7 @@
 """Formulas as MathML, which browsers draw by themselves: no script and nothing from another host.
 
-Pages write TeX between dollars, as code hosts render it too. `pymdownx.arithmatex` finds it while the page is read; here docutils
-translates what it found.
+Pages write TeX between dollars, as code hosts render it too. `pymdownx.arithmatex` finds it while the page is read;
+here docutils translates what it found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pages made from the code while the site is built, so that they cannot go stale: options of commands, file formats, the Python API.
+"""Pages made from the code while the site is built, so that they cannot go stale: options, file formats, Python API.
 
 Also the menu of results, the files outside `docs/` that pages link to, and pages of the menu that are not there.
 """
@@ -134,7 +134,8 @@ def options_page() -> str:
 
     parts = [
         "# Options of the commands",
-        "What `edgeplan COMMAND --help` prints. [Commands](../commands.md) says what they are for, and what exit codes mean.",
+        "What `edgeplan COMMAND --help` prints. [Commands](../commands.md) says what they are for,"
+        " and what exit codes mean.",
     ]
     for name, command in commands(get_command(app)):
         context = typer.Context(command, info_name=f"edgeplan {name}")

@@ -35,7 +35,8 @@ def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
 
     In every session form: whole or cut at every layer the model's answers are those of ONNX Runtime; answers belong to
     the caller, and inputs are left alone; several threads may run one session; after a run that fails the next one
-    works; on one thread all work is the calling thread's. A form that it does not have, and more threads than cores, are refused.
+    works; on one thread all work is the calling thread's. A form that it does not have, and more threads than cores,
+    are refused.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
                 _check_calling_thread(session, feeds[0])
             finally:
                 session.close()
-        _refuses(backend, store, Configuration(backend=backend.name, form="no such form"), "a form that it does not have")
+        other = Configuration(backend=backend.name, form="no such form")
+        _refuses(backend, store, other, "a form that it does not have")
         many = Configuration(backend=backend.name, form=backend.forms[0], threads=2)
         _refuses(backend, store, many, "two threads on one core")
 
@@ -149,7 +151,8 @@ def _check_calling_thread(session: Session, feeds: Feeds) -> None:
     thread.join()
     mine, others = spent[0]
     # The interpreter's other threads may do a little of their own meanwhile.
-    _expect(others <= 2 + mine // 10, f"one thread works on the calling thread ({others} ticks of {mine + others} on others)")
+    elsewhere = f"{others} ticks of {mine + others} were others'"
+    _expect(others <= 2 + mine // 10, f"one thread works on the calling thread; {elsewhere}")
 
 
 def _ticks() -> dict[int, int]:

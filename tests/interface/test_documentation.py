@@ -1,4 +1,4 @@
-"""Examples in the documentation run or say why not, its scenarios are scenarios, its links lead somewhere, it renders."""
+"""Examples in the documentation run or say why not, its scenarios are scenarios, its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class Block:
 
 
 FENCE = re.compile(
-    r"(?:<!-- not run: (?P<why>[^\n]+?) -->\n)?^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
+    r"(?:<!-- not run: (?P<why>[^\n]+?) -->\n)?"
+    r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 

@@ -1,4 +1,4 @@
-"""The documentation's site: it builds without a warning, fetches nothing from anywhere, and holds what the code says."""
+"""The site of the documentation builds without a warning, fetches nothing from anywhere, and holds what the code says."""
 
 from __future__ import annotations
 

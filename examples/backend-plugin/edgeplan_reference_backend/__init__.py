@@ -1,7 +1,7 @@
 """ONNX's reference evaluator as a backend of EdgePlan.
 
-It is what ONNX itself says its operators mean, in numpy: tens to thousands of times slower than a runtime, and the one to ask
-when two runtimes disagree. It runs on one thread.
+It is what ONNX itself says its operators mean, in numpy: tens to thousands of times slower than a runtime, and the one
+to ask when two runtimes disagree. It runs on one thread.
 """
 
 from __future__ import annotations

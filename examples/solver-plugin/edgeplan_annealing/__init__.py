@@ -1,6 +1,6 @@
 """Simulated annealing as a solver of EdgePlan: whole plans are changed piece by piece and scored by the one evaluator.
 
-Kirkpatrick, Gelatt, Vecchi 1983, doi 10.1126/science.220.4598.671. It proves nothing; what it shows is how little a solver needs.
+Kirkpatrick, Gelatt, Vecchi 1983, doi 10.1126/science.220.4598.671. It proves nothing; it shows how little a solver needs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Annealing:
     steps : int
         Plans tried; the time limit may end the search before. The same seed and number give the same plan.
     hot, cold : float
-        Temperatures at the begin and the end, as shares of the first plan's objective: so much worse a plan is taken with a
-        probability of 1/e.
+        Temperatures at the begin and the end, as shares of the first plan's objective: a plan that is so much worse is
+        taken with a probability of 1/e.
     """
 
     name = "annealing"
