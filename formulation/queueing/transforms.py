@@ -7,7 +7,6 @@ import math
 from ..compiled import njit
 
 
-
 @njit(cache=True, nogil=True)
 def log_transform(s: float, mean: float, scv: float) -> float:
     """Logarithm of E exp(−sX); X of this mean, in any unit of time, and squared variation, 0 for a constant."""

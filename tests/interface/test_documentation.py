@@ -25,7 +25,14 @@ PLUGINS = sorted((ROOT / "examples").glob("*/README.md"))
 # Pages whose examples need nothing but this process and a moment.
 QUICK = ["catalogue.md", "plugins.md", *(f"problems/{path.name}" for path in sorted(DOCS.glob("problems/*.md")))]
 # Pages that measure, serve or compile: in order, in a folder of their own.
-THOROUGH = ["README.md", "emulated-accelerator.md", "library.md", "scenario-accelerator.md", "service.md", "tutorial.md"]
+THOROUGH = [
+    "README.md",
+    "emulated-accelerator.md",
+    "library.md",
+    "scenario-accelerator.md",
+    "service.md",
+    "tutorial.md",
+]
 # Pages whose examples other tests run, with what they need.
 ELSEWHERE = {
     "ci.md": "tests of the commands",
@@ -142,7 +149,7 @@ def test_every_example_is_run_or_says_why_not(page: Path) -> None:
 def test_scenarios_fit_the_schema(page: Path) -> None:
     for block in blocks(page, "yaml"):
         data = yaml.safe_load(block.text)
-        if isinstance(data, dict) and "models" in data or "tenants" in data:
+        if (isinstance(data, dict) and "models" in data) or "tenants" in data:
             (TenancyScenario if "accelerator" in data else Scenario).model_validate(data)
 
 

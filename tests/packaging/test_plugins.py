@@ -62,9 +62,9 @@ def test_the_example_solver_is_found_and_keeps_the_contract(register: Register) 
 
 def test_auto_never_takes_a_solver_of_others(register: Register) -> None:
     example(register, "solver-plugin")
-    assert {solve(contract.problem_of(kind)).method for kind in contract.KINDS.values()} <= set(
-        available_methods()
-    ) - {"annealing"}
+    assert {solve(contract.problem_of(kind)).method for kind in contract.KINDS.values()} <= set(available_methods()) - {
+        "annealing"
+    }
 
 
 def test_the_example_backend_is_found_and_keeps_the_contract(register: Register) -> None:

@@ -1,7 +1,6 @@
 """The built wheel holds every package and works in an environment that has only what it declares."""
 
 import subprocess
-import sys
 import tomllib
 import venv
 import zipfile
