@@ -16,6 +16,8 @@ from mkdocs.exceptions import PluginError
 
 _FOUND = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 _MATH = re.compile(r"<math.*?</math>", re.DOTALL)
+_NAMED = re.compile(r"&(?!(?:lt|gt|amp|quot);)\w+;")
+"""Entities that HTML knows and XML does not."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -53,12 +55,14 @@ def mathml(tex: str, block: bool, where: str) -> str:
     """
     from docutils.core import publish_parts
 
-    one_line = " ".join(tex.split())
+    # Docutils knows each kind of dots by its own name only.
+    one_line = re.sub(r"\\dots(?![a-z])", r"\\ldots", " ".join(tex.split()))
     source = f".. math:: {one_line}" if block else f":math:`{one_line}`"
     settings = {"math_output": "MathML", "report_level": 5, "halt_level": 5, "file_insertion_enabled": False}
     body = publish_parts(source, writer_name="html5", settings_overrides=settings)["body"]
     found = _MATH.search(body)
     if found is None or "math-error" in body or "system-message" in body:
         raise PluginError(f"{where}: no MathML for the formula {one_line!r}")
-    ET.fromstring(found[0].replace("&nbsp;", " "))  # whole, or the page would be broken from here on
-    return found[0]
+    plain = _NAMED.sub(lambda entity: html.unescape(entity[0]), found[0])
+    ET.fromstring(plain)  # whole, or the page would be broken from here on
+    return plain

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -81,7 +82,7 @@ def _check_cuts(
     layers = store.graph.n_layers
     for positions in ([0, layers], [0, layers // 2, layers], list(range(layers + 1))):
         tensors = dict(feeds)
-        for start, stop in zip(positions, positions[1:], strict=False):
+        for start, stop in pairwise(positions):
             files = store.segment(start, stop)
             session = backend.open(files, configuration, ())
             _expect(session.input_names == files.input_names, "input names are those of the segment")

@@ -119,7 +119,7 @@ def test_examples_run_one_after_the_other(name: str, tmp_path: Path) -> None:
         else:
             (tmp_path / f"block{k}.py").write_text(block.text)
             command = [sys.executable, f"block{k}.py"]
-        done = subprocess.run(command, cwd=tmp_path, env=tools, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=tmp_path, env=tools, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, (block.text, done.stdout[-2000:], done.stderr[-4000:])
         said = done.stdout + done.stderr
 

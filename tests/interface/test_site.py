@@ -1,4 +1,4 @@
-"""The site of the documentation builds without a warning, fetches nothing from anywhere, and holds what the code says."""
+"""The site of the documentation builds without a warning, fetches nothing, and holds what the code says."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Fetched(HTMLParser):
 def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     built = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False
     )
     assert built.returncode == 0, built.stderr[-4000:]
     pages = sorted((tmp_path / "site").rglob("*.html"))

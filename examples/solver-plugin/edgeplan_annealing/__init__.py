@@ -1,6 +1,7 @@
 """Simulated annealing as a solver of EdgePlan: whole plans are changed piece by piece and scored by the one evaluator.
 
-Kirkpatrick, Gelatt, Vecchi 1983, doi 10.1126/science.220.4598.671. It proves nothing; it shows how little a solver needs.
+Kirkpatrick, Gelatt, Vecchi 1983, doi 10.1126/science.220.4598.671. It proves nothing; it shows how little
+a solver needs.
 """
 
 from __future__ import annotations
