@@ -41,9 +41,9 @@ def problems() -> dict[str, object]:
         "front": random_problem(ProblemKind(objective="front", layers=3), 7),
         "partition": random_partition_problem(PartitionKind(nodes=5), 1),
         "jobs": random_job_problem(JobKind(), 1),
-        "tenancy": random_tenancy(2, 3, 2, 0.5, 1),
+        "tenancy": random_tenancy(2, 3, 4, 0.05, 1),
         "throughput": random_throughput(1),
-        "operating points": random_points(2, 3, 1),
+        "operating points": random_points(2, 3, 1, load=0.1, memory_share=None),
     }
 
 
