@@ -168,7 +168,8 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     missing = []
     for link, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
-        if "://" in link:
+        # Pages that are made with the site are held by its own build.
+        if "://" in link or (page.name == "index.md" and link.startswith("reference/")):
             continue
         target = page if not link else page.parent / link
         if not target.exists():
