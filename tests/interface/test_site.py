@@ -22,7 +22,7 @@ needs_mkdocs = pytest.mark.skipif(
 
 def hook(name: str) -> ModuleType:
     """A module of the site, which no package holds."""
-    spec = spec_from_file_location(name, ROOT / "docs" / "hooks" / f"{name}.py")
+    spec = spec_from_file_location(name, ROOT / "docs" / "tools" / f"{name}.py")
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
