@@ -100,8 +100,9 @@ def _open_ours(name: str) -> Backend:
 
 
 def _open_other(name: str, entries: tuple[EntryPoint, ...]) -> Backend:
-    owners = capped(sorted(entry.dist.name if entry.dist else entry.value for entry in entries))
-    if len(entries) > 1:
+    owners = capped(sorted(e.dist.name if e.dist else e.value for e in entries))
+    entry, *twins = entries
+    if twins:
         raise UnsupportedError(
             f"backend {name!r}",
             expected="one distribution that provides it",
@@ -109,7 +110,7 @@ def _open_other(name: str, entries: tuple[EntryPoint, ...]) -> Backend:
             remedy="Remove all but one.",
         )
     try:
-        backend = entries[0].load()()
+        backend = entry.load()()
         named = backend.name
     except Exception as error:  # another's code: what it raises is not known here
         raise UnsupportedError(

@@ -157,7 +157,7 @@ def installed(environment: Path, folder: str, tmp_path: Path, *requirements: str
     pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet"]
     if requirements:
         subprocess.run([*pip, *requirements], check=True)
-    subprocess.run([*pip, "--no-build-isolation", "--no-deps", str(copy)], check=True)
+    subprocess.run([*pip, "--no-deps", str(copy)], check=True)
     return copy
 
 

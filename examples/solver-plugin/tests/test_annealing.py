@@ -8,7 +8,7 @@ from edgeplan_annealing import Annealing
 
 @pytest.mark.parametrize("kind", contract.supported(Annealing()))
 def test_contract(kind: str) -> None:
-    contract.check_answer(Annealing(steps=300), contract.KINDS[kind])
+    contract.check_answer(Annealing(steps=1500), contract.KINDS[kind])
     contract.check_seed(Annealing(steps=50), contract.KINDS[kind])
 
 
