@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 # Extras are installed in two steps: the demo does not wait for the developers' tools.
 DEMO_STAMP := $(VENV)/.installed-demo
 DEV_STAMP := $(VENV)/.installed-dev
-DOCS_STAMP := $(VENV)/.installed-docs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format bench docs clean
@@ -21,12 +20,8 @@ $(DEMO_STAMP): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[openvino,serve,dev]'
+	$(BIN)/pip install --quiet --editable '.[openvino,serve,dev,docs]'
 	@touch $@ $(DEMO_STAMP)
-
-$(DOCS_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[serve,docs]'
-	@touch $@
 
 demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside the default set-up, re-plan on drift
 	$(BIN)/edgeplan demo --output demo-output
@@ -56,7 +51,7 @@ bench: $(DEV_STAMP)  ## run the benchmarks whose outputs are committed under doc
 	@for script in benchmarks/*.py; do echo "== $$script"; \
 		$(BIN)/python $$script --output docs/results/$$(basename $$script .py).md || exit 1; done
 
-docs: $(DOCS_STAMP)  ## build the site into site/; index.html there opens without a server and without a network
+docs: $(DEV_STAMP)  ## build the site into site/; index.html there opens without a server and without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:  ## remove the environment and what was built
