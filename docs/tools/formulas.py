@@ -55,8 +55,10 @@ def mathml(tex: str, block: bool, where: str) -> str:
     """
     from docutils.core import publish_parts
 
-    # Docutils knows each kind of dots by its own name only.
+    # Docutils knows each kind of dots by its own name only, and large delimiters by the side they stand on.
     one_line = re.sub(r"\\dots(?![a-z])", r"\\ldots", " ".join(tex.split()))
+    one_line = re.sub(r"\\([Bb]igg?)(?=\s*(?:[(\[]|\\[{]|\\l[a-z]+))", r"\\\1l", one_line)
+    one_line = re.sub(r"\\([Bb]igg?)(?![a-z])", r"\\\1r", one_line)
     source = f".. math:: {one_line}" if block else f":math:`{one_line}`"
     settings = {"math_output": "MathML", "report_level": 5, "halt_level": 5, "file_insertion_enabled": False}
     body = publish_parts(source, writer_name="html5", settings_overrides=settings)["body"]

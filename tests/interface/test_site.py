@@ -85,6 +85,8 @@ def test_formulas_become_mathml() -> None:
 
     formulas = hook("formulas")
     assert "<mfrac>" in formulas.mathml(r"\frac{a}{b}", block=True, where="here")
+    large = formulas.mathml(r"\Big( x \big\rfloor \dots", block=False, where="here")
+    assert large.count("<mo") >= 3
     with pytest.raises(PluginError, match="here"):
         formulas.mathml(r"\nosuchcommand{x}", block=False, where="here")
 
