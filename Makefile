@@ -7,7 +7,7 @@ DEMO_STAMP := $(VENV)/.installed-demo
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench clean
+.PHONY: help demo test test-all check format bench docs clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ $(DEMO_STAMP): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[openvino,serve,dev]'
+	$(BIN)/pip install --quiet --editable '.[openvino,serve,dev,docs]'
 	@touch $@ $(DEMO_STAMP)
 
 demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside the default set-up, re-plan on drift
@@ -51,5 +51,8 @@ bench: $(DEV_STAMP)  ## run the benchmarks whose outputs are committed under doc
 	@for script in benchmarks/*.py; do echo "== $$script"; \
 		$(BIN)/python $$script --output docs/results/$$(basename $$script .py).md || exit 1; done
 
+docs: $(DEV_STAMP)  ## build the site into site/; index.html there opens without a server and without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:  ## remove the environment and what was built
-	rm -rf $(VENV) build dist demo-output *.egg-info
+	rm -rf $(VENV) build dist site demo-output *.egg-info

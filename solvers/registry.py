@@ -20,6 +20,7 @@ from ..formulation import (
     capped,
 )
 from ..formulation.operating_points import OperatingPointProblem
+from . import libraries
 from .answer import Answer
 from .problem_classes import class_of
 from .stop import Cancellation, Stop, TimeLimit
@@ -91,7 +92,7 @@ def solver(method: str, problem: type = Problem) -> Solver:
     Raises
     ------
     UnsupportedError
-        There is none of that name.
+        There is none of that name, or a library that it is built on is not installed.
     """
     return _maker(method, problem)()
 
@@ -100,7 +101,8 @@ def _maker(method: str, problem: type) -> Callable[[], Solver]:
     known = class_of(problem)
     if method in known.built_in:
         module, name = known.built_in[method]
-        return getattr(import_module(f".{module}", __package__), name)
+        with libraries.named(method):
+            return getattr(import_module(f".{module}", __package__), name)
     for entry in entry_points(group=known.entry_point_group, name=method):
         return entry.load()
     raise UnsupportedError(
@@ -188,7 +190,7 @@ def solve(
     Raises
     ------
     UnsupportedError
-        The method is unknown, or does not support this problem; one that does is named.
+        The method is unknown, does not support this problem, or lacks a library. What would do is named.
     EdgePlanError
         Nothing can run at all, whatever the limits.
     SolverBugError
@@ -199,14 +201,22 @@ def solve(
             "time limit", expected="more than 0 seconds", got=f"{time_limit_s}", remedy="Allow at least a second."
         )
     chosen = _chosen(problem, method)
-    checks = import_module(f".{class_of(type(problem)).checks}", __package__)
-    checks.refuse_unrunnable(problem)
-    began_s = time.monotonic()
-    stop: Stop = TimeLimit(time_limit_s)
-    if cancel is not None:
-        stop = Cancellation(cancel, stop)
-    answer: Answer = checks.verified(problem, chosen.solve(problem, stop, seed))
+    with libraries.named(chosen.name):
+        checks = import_module(f".{class_of(type(problem)).checks}", __package__)
+        checks.refuse_unrunnable(problem)
+        began_s = time.monotonic()
+        stop: Stop = TimeLimit(time_limit_s)
+        if cancel is not None:
+            stop = Cancellation(cancel, stop)
+        answer: Answer = checks.verified(problem, chosen.solve(problem, stop, seed))
     return replace(answer, seed=seed, runtime_s=time.monotonic() - began_s).stamped()
+
+
+def _fits(method: str, problem: Any) -> bool:
+    try:
+        return solver(method, type(problem)).features.unsupported(problem) is None
+    except UnsupportedError:
+        return False  # a library that it is built on is not installed
 
 
 def _chosen(problem: Any, method: str | Solver) -> Solver:
@@ -217,7 +227,7 @@ def _chosen(problem: Any, method: str | Solver) -> Solver:
         lack = named.features.unsupported(problem)
         if lack is None:
             return named
-        fitting = [name for name in available_methods(kind) if solver(name, kind).features.unsupported(problem) is None]
+        fitting = [name for name in available_methods(kind) if _fits(name, problem)]
         raise UnsupportedError(
             f"method {named.name!r}",
             expected="a problem that it supports",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from ..compiled import njit
 from .checks import nonnegative
 from .multi_server import each, gigc_wait_kernel
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ..compiled import njit
 from .transforms import one_minus_transform, transform
 
 EQUAL_ZEROS = 1e-8

@@ -15,9 +15,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from ..compiled import njit
 from .checks import nonnegative
 
 

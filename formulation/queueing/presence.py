@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..compiled import njit
 
 EXACT_TENANTS = 14
 """Least recently used: up to here all 2^n sets of recent tenants are gone through; beyond, sizes are rounded."""

@@ -31,9 +31,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from ..compiled import njit
 from .checks import checked_mix
 from .idle_weights import idle_weights_kernel
 from .transforms import one_minus_transform, transform

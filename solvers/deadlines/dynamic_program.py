@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ...formulation import JobNetwork, JobProblem, JobSchedule
+from ...formulation.compiled import njit
 from ..stop import Stop
 from .answers import answer
 from .features import JobFeatures

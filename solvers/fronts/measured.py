@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...formulation import UnsupportedError
+from .. import libraries
 from ..pareto import non_dominated
 from .measurements import Measurements, Record
 
@@ -119,7 +120,8 @@ def measured_front(
             remedy="Allow more measurements, or take a smaller population.",
         )
     record = Measurements(measure, genes, budget, seed, None if journal is None else Path(journal))
-    search = _Search(record, genes, [tuple(int(g) for g in s) for s in seeds], population, seed)
+    with libraries.named("measured_front"):
+        search = _Search(record, genes, [tuple(int(g) for g in s) for s in seeds], population, seed)
     while record.spent < budget:
         before = record.spent
         search.run(until=before + max(1, int(_SEARCH_SHARE * (budget - before))))

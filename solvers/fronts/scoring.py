@@ -6,8 +6,9 @@ Import this module only where plans are about to be scored: it loads numba.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ...formulation.compiled import njit
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

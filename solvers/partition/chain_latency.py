@@ -7,9 +7,9 @@ a block of an accelerator, or runs on the CPU in the time of its longest path. O
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ...formulation.compiled import njit
 from ...formulation.evaluate_partition import MEMORY_TOLERANCE
 from ..stop import Stop
 from .orders import random_order

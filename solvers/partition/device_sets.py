@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ...formulation.compiled import njit
 from .arrangement import arrangement
 from .reduced import Reduced
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ...formulation.compiled import njit
 from ...formulation.evaluate_partition import MEMORY_TOLERANCE
 from .reduced import Reduced, Rows
 

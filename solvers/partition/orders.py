@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ...formulation.compiled import njit
 from ...formulation.evaluate_partition import MEMORY_TOLERANCE
 from ..stop import Stop
 from .ideal_lattice import IdealChain

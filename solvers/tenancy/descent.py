@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...formulation.compiled import njit
 from .kernels import STRAIGHT, accelerator_stage, behind_accelerator, cpu_response_row, laplace, response_total
 from .tables import TOKEN
 

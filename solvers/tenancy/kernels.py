@@ -7,8 +7,8 @@ that the objective is the total over the sum of all rates. Arrays follow `Tables
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...formulation.compiled import njit
 from ...formulation.queueing.multi_server import gigc_wait_kernel
 from ...formulation.queueing.swapping import approximate_wait_kernel, mean_wait_kernel
 from .tables import CO_COMPILED, LRU, TOKEN

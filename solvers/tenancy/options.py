@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ...formulation.compiled import njit
 from .kernels import shared_service_us
 from .tables import CO_COMPILED
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...formulation.compiled import njit
 from .kernels import response_total
 from .options import FULL, NONE, PARTIAL, options_of
 from .slices import completion, shift_of, slice_costs

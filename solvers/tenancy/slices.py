@@ -15,8 +15,8 @@ the slice and the memory, by Lagrange multipliers.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...formulation.compiled import njit
 from .kernels import STRAIGHT, behind_accelerator, cpu_response_row, laplace
 from .options import options_of
 

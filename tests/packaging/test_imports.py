@@ -84,8 +84,8 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
     declared = {"".join(c for c in r.split(">=")[0] if c not in "[]").strip().lower() for r in requirements}
-    # A benchmark in several parts imports them from a folder beside it.
-    beside = {path.name for path in (ROOT / "benchmarks").iterdir() if path.is_dir()}
+    # A benchmark in several parts imports them from a folder beside it; a plug-in is a package of its own.
+    beside = {path.name for pattern in ("benchmarks/*", "examples/*/*") for path in ROOT.glob(pattern) if path.is_dir()}
     missing = {
         f"{top} ({path.relative_to(ROOT)}:{line})"
         for package in [*ARROWS, "tests", "examples", "benchmarks"]
@@ -94,7 +94,7 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
         if level == 0
         and (top := module.split(".")[0]) not in sys.stdlib_module_names
         and top != "edgeplan"
-        and not (package == "benchmarks" and top in beside)
+        and not (package in ("benchmarks", "examples") and top in beside)
         and DISTRIBUTIONS.get(top, top).lower() not in declared
     }
     assert not missing, sorted(missing)

@@ -1,7 +1,6 @@
 """The built wheel holds every package and works in an environment that has only what it declares."""
 
 import subprocess
-import sys
 import tomllib
 import venv
 import zipfile
@@ -21,14 +20,6 @@ def test_every_subpackage_is_listed() -> None:
         for path in (ROOT / package).rglob("__init__.py")
     }
     assert set(setuptools["packages"]) == found | {"edgeplan"}
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True)
-    (built,) = folder.glob("edgeplan-*.whl")
-    return built
 
 
 @pytest.mark.slow

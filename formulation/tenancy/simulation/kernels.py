@@ -7,8 +7,8 @@ recursion; no calendar of future events is needed, and one stage can be played t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...compiled import njit
 from .residency import new_memory, touch
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...compiled import njit
 
 SETS, LRU = range(2)
 """Policies as compiled code knows them; token residency is sets of one tenant each."""

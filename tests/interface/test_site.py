@@ -1,0 +1,126 @@
+"""The site of the documentation builds without a warning, fetches nothing, and holds what the code says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_mkdocs = pytest.mark.skipif(
+    not all(find_spec(name) for name in ("mkdocs", "material", "mkdocstrings", "docutils")), reason="extra `docs`"
+)
+
+
+def hook(name: str) -> ModuleType:
+    """A module of the site, which no package holds."""
+    spec = spec_from_file_location(name, ROOT / "docs" / "tools" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def generated() -> ModuleType:
+    pytest.importorskip("mkdocs", reason="extra `docs`")
+    return hook("generated")
+
+
+def test_every_command_and_option_has_its_place(generated: ModuleType) -> None:
+    from edgeplan.interface.cli import app
+    from typer.main import get_command
+
+    page = generated.options_page()
+    for name, command in generated.commands(get_command(app)):
+        assert f"## edgeplan {name}\n" in page
+        section = page.partition(f"## edgeplan {name}\n")[2].partition("\n## ")[0]
+        for parameter in command.params:
+            for option in parameter.opts if parameter.param_type_name == "option" else ():
+                assert option in section
+
+
+def test_every_key_of_every_file_has_its_place(generated: ModuleType) -> None:
+    from edgeplan.interface.commands.schema import Document
+
+    page = generated.files_page()
+    assert all(f"## {document.value}\n" in page for document in Document)
+    assert "| `deadline_us` | number or null |" in page
+    assert "| `layer_us` |" in page
+    # What a key means stands in the docstring of the class behind it.
+    assert "Profile file, relative to the scenario file." in page
+
+
+def test_every_public_name_has_its_place(generated: ModuleType) -> None:
+    for package in ("formulation", "profiles", "solvers", "runtime_bridge"):
+        page = generated.package_page(package)
+        for name in ("Problem", "Profile", "solve", "Controller"):
+            if re.search(rf"import {name} as", (ROOT / package / "__init__.py").read_text()):
+                assert re.search(rf"^::: edgeplan\.{package}\.[\w.]+\.{name}$", page, re.MULTILINE)
+
+
+def test_every_page_is_in_the_menu() -> None:
+    class Loader(yaml.SafeLoader):
+        """Knows nothing of tags for Python."""
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: None)
+    menu = str(yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)["nav"])  # a SafeLoader
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if path.parent.name != "results"}
+    assert not {page for page in pages if f"'{page}'" not in menu}
+
+
+@needs_mkdocs
+def test_formulas_become_mathml() -> None:
+    from mkdocs.exceptions import PluginError
+
+    formulas = hook("formulas")
+    assert "<mfrac>" in formulas.mathml(r"\frac{a}{b}", block=True, where="here")
+    large = formulas.mathml(r"\Big( x \big\rfloor \dots", block=False, where="here")
+    assert large.count("<mo") >= 3
+    with pytest.raises(PluginError, match="here"):
+        formulas.mathml(r"\nosuchcommand{x}", block=False, where="here")
+
+
+class Fetched(HTMLParser):
+    """What a browser fetches for a page by itself: links that people follow are not among it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("script", "img", "iframe", "source", "video", "audio", "embed"):
+            self.urls.append(given.get("src") or "")
+        elif tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
+            self.urls.append(given.get("href") or "")
+
+
+@needs_mkdocs
+@pytest.mark.slow
+def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    built = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=False
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+    pages = sorted((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 40
+    for page in pages:
+        html = page.read_text(encoding="utf-8")
+        fetched = Fetched()
+        fetched.feed(html)
+        assert not [url for url in fetched.urls if "//" in url and not url.startswith("data:")], page
+        assert 'class="arithmatex"' not in html, page
+    for style in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style
