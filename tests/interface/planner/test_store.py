@@ -211,6 +211,7 @@ def test_old_results_and_profiles_are_forgotten_but_nothing_that_is_needed(
     ended = [submit(jobs, number) for number in range(8)]
     for _ in ended:
         work.finish(taken(work), "done", result="1")
+        time.sleep(0.003)  # the clock of SQLite has milliseconds
     waiting, running = submit(jobs, 100), submit(jobs, 101)
     taken(work)
     for number in range(6):
