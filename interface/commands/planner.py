@@ -34,12 +34,11 @@ LogFormatOption = Annotated[
 LogLevelOption = Annotated[LogLevel, typer.Option("--log-level", help="From which level on lines are written.")]
 
 planner = typer.Typer(
-    invoke_without_command=True,
     help="Plan as a service: jobs over HTTP, progress, results, reports; SQLite, or PostgreSQL for several hosts.",
 )
 
 
-@planner.callback()
+@planner.callback(invoke_without_command=True)
 def serve(
     context: typer.Context,
     store: StoreOption = "planner.db",

@@ -28,7 +28,7 @@ from .records import JobRecord, ProfileRecord, Question
 from .store import JobStore, QueueFull
 from .streams import stream
 
-JobId = Annotated[str, Path(pattern=schemas.DIGEST, description="Digest of the question.")]
+DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 _RETRY_S = 5.0
 
@@ -153,7 +153,7 @@ def _add_profile_routes(app: PlannerApp) -> None:
         return _profile_view(record)
 
     @app.get("/profiles/{profile_id}", tags=["profiles"], responses=refusals(404))
-    def profile(profile_id: JobId) -> schemas.ProfileView:
+    def profile(profile_id: DigestPath) -> schemas.ProfileView:
         """Which models a profile has."""
         record = app.jobs.profile(profile_id)
         if record is None:
@@ -181,12 +181,12 @@ def _add_job_routes(app: PlannerApp) -> None:
         return [_job_view(job) for job in app.jobs.jobs(status, limit)]
 
     @app.get("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
-    def one_job(job_id: JobId) -> schemas.JobView:
+    def one_job(job_id: DigestPath) -> schemas.JobView:
         """A job: whether it waits, runs or has ended, and how far it has come."""
         return _job_view(app.found(job_id))
 
     @app.delete("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
-    def cancel(job_id: JobId) -> schemas.JobView:
+    def cancel(job_id: DigestPath) -> schemas.JobView:
         """Cancel a job; one that runs is ended within a second or so. One that has ended stays as it is."""
         app.found(job_id)
         job = app.jobs.cancel(job_id)
@@ -205,7 +205,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         },
     )
     async def events(
-        job_id: JobId,
+        job_id: DigestPath,
         last_event_id: Annotated[int | None, Header(ge=0, le=schemas.MAX_SEED)] = None,
         after: Annotated[int, Query(ge=0, le=schemas.MAX_SEED)] = 0,
     ) -> Response:
@@ -240,7 +240,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
     @app.get(
         "/jobs/{job_id}/result", tags=["jobs"], response_model=schemas.ResultView, responses=refusals(404, 409)
     )
-    def result(job_id: JobId) -> Response:
+    def result(job_id: DigestPath) -> Response:
         """What a job found: plan and evaluation, or fronts, with what the solver proved."""
         _refuse_unanswered(app.found(job_id))
         text = app.jobs.result(job_id)
@@ -251,7 +251,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
     @app.get(
         "/jobs/{job_id}/report", tags=["jobs"], response_class=HTMLResponse, responses=refusals(404, 409)
     )
-    def report(job_id: JobId) -> HTMLResponse:
+    def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
         job = app.found(job_id)
         _refuse_unanswered(job)

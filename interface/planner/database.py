@@ -65,6 +65,9 @@ class Database:
         self._reading = self._engine.execution_options(**{_READING: True})
         try:
             self._make_tables()
+        except StoreError:
+            self.close()
+            raise
         except SQLAlchemyError as error:
             self.close()
             raise StoreError(

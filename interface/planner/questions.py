@@ -117,7 +117,8 @@ def question_of(
     if objective != "plan":
         digest = digest_of({"question": digest, "objective": objective})
     text = scenario.model_dump_json()
-    return Question(digest, scenario.name[:200], objective, method, time_limit_s, seed, text, profile_id)
+    name = scenario.name.replace("\0", "")[:200]  # PostgreSQL keeps no text with it
+    return Question(digest, name, objective, method, time_limit_s, seed, text, profile_id)
 
 
 def problems_of(case: Case, objective: Asked) -> list[Problem]:

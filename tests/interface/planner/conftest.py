@@ -85,8 +85,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Address of an empty store."""
     if request.param == "sqlite":
         return str(tmp_path / "planner.db")
-    import psycopg
-
+    psycopg = pytest.importorskip("psycopg", reason="PostgreSQL's driver is an extra")
     first: str = request.getfixturevalue("postgres")
     folder, name = first.split("host=")[1], f"t{uuid.uuid4().hex}"
     with psycopg.connect(f"host={folder} user=edgeplan dbname=postgres", autocommit=True) as connection:
