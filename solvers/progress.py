@@ -91,7 +91,9 @@ class Reporter:
 
     def front(self, figures: NDArray[np.float64], hypervolume: float) -> None:
         """The points of a front so far; told where they dominate more than those before."""
-        if len(figures) and (self._last.hypervolume is None or hypervolume > self._last.hypervolume):
+        if not self.is_heard or not len(figures):
+            return
+        if self._last.hypervolume is None or hypervolume > self._last.hypervolume:
             points = figures[np.argsort(figures[:, 0])]
             self._tell(replace(self._last, front=points, hypervolume=hypervolume))
 

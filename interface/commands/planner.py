@@ -33,9 +33,7 @@ LogFormatOption = Annotated[
 ]
 LogLevelOption = Annotated[LogLevel, typer.Option("--log-level", help="From which level on lines are written.")]
 
-planner = typer.Typer(
-    help="Plan as a service: jobs over HTTP, progress, results, reports; SQLite, or PostgreSQL for several hosts.",
-)
+planner = typer.Typer()
 
 
 @planner.callback(invoke_without_command=True)
