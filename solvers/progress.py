@@ -46,7 +46,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], object]
-"""Called as a search comes on, from the thread that searches. What it raises ends the search and is raised by `solve`."""
+"""Called as a search comes on, from the thread that searches. What it raises ends the search; `solve` raises it."""
 
 
 class Reporter:

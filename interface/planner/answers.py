@@ -86,8 +86,7 @@ def _fronts(case: Case, question: Question, tell: Tell) -> tuple[str, dict[str, 
         "seed": question.seed,
         "runtime_s": time.monotonic() - began_s,
         "fronts": [
-            _front_data(problem.models[0].name, solution)
-            for problem, solution in zip(problems, solutions, strict=True)
+            _front_data(problem.models[0].name, solution) for problem, solution in zip(problems, solutions, strict=True)
         ],
     }
 

@@ -123,9 +123,7 @@ def _add_general_routes(app: PlannerApp) -> None:
         """Whether the store answers, and what works on its jobs; with 503, it does not."""
         counts = app.jobs.counts()
         queued, running = counts.jobs.get("queued", 0), counts.jobs.get("running", 0)
-        return schemas.Health(
-            status="ok", workers=counts.workers, slots=counts.slots, queued=queued, running=running
-        )
+        return schemas.Health(status="ok", workers=counts.workers, slots=counts.slots, queued=queued, running=running)
 
     @app.get(
         "/metrics",
@@ -237,9 +235,7 @@ def _add_job_routes(app: PlannerApp) -> None:
 
 
 def _add_answer_routes(app: PlannerApp) -> None:
-    @app.get(
-        "/jobs/{job_id}/result", tags=["jobs"], response_model=schemas.ResultView, responses=refusals(404, 409)
-    )
+    @app.get("/jobs/{job_id}/result", tags=["jobs"], response_model=schemas.ResultView, responses=refusals(404, 409))
     def result(job_id: DigestPath) -> Response:
         """What a job found: plan and evaluation, or fronts, with what the solver proved."""
         _refuse_unanswered(app.found(job_id))
@@ -248,9 +244,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
             raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
         return Response(text, media_type="application/json")
 
-    @app.get(
-        "/jobs/{job_id}/report", tags=["jobs"], response_class=HTMLResponse, responses=refusals(404, 409)
-    )
+    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=HTMLResponse, responses=refusals(404, 409))
     def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
         job = app.found(job_id)

@@ -42,7 +42,7 @@ def example_profile() -> dict[str, Any]:
     profile = Profile(
         models=(_model("detector", 10, 1400.0), _model("classifier", 14, 2600.0)),
         platform=platform,
-        fingerprint=Fingerprint(cpu="invented", cpu_key="", cores=(0, 1)),
+        fingerprint=Fingerprint(cpu="invented", cpu_key="", cores=(0, 1), versions={}),
         settings=ProfileSettings(quick=True, backends=("onnxruntime-cpu",), threads=(1, 2)),
         created="2026-01-01T00:00:00+00:00",
         warnings=("Invented costs, to try the service with.",),

@@ -20,8 +20,17 @@ _NOWHERE = Path()
 """Folder of scenarios that came over the network: a plan needs no model file."""
 
 
+_MOST_NESTED = 50
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, which let a few bytes stand for gigabytes."""
+    """YAML without what costs more than its length: aliases let a few bytes stand for gigabytes, and the scanner looks
+    at all open brackets for each that follows."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        if self.flow_level >= _MOST_NESTED:
+            raise yaml.YAMLError(f"more than {_MOST_NESTED} brackets within each other")
+        super().fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -157,9 +157,7 @@ def job_record(row: JobRow) -> JobRecord:
 def question_of_row(row: JobRow) -> Question:
     """What a job's row asks."""
     asked: Asked = "front" if row.objective == "front" else "plan"
-    return Question(
-        row.id, row.name, asked, row.method, row.time_limit_s, row.seed, row.scenario, row.profile_id
-    )
+    return Question(row.id, row.name, asked, row.method, row.time_limit_s, row.seed, row.scenario, row.profile_id)
 
 
 def profile_record(row: ProfileRow) -> ProfileRecord:

@@ -107,7 +107,9 @@ def _solve(connection: Connection, claim: Claim, max_memory_bytes: int) -> None:
     except EdgePlanError as error:
         send(Message("failed", text=str(error)))
     except MemoryError:
-        send(Message("failed", text=f"It needs more than the {max_memory_bytes / 2**20:.0f} MiB that a solve may take."))
+        send(
+            Message("failed", text=f"It needs more than the {max_memory_bytes / 2**20:.0f} MiB that a solve may take.")
+        )
     except Exception as error:  # as words: what a library raises may not survive the way
         send(Message("failed", text=f"It failed inside: {error!r}"[:1000]))
 

@@ -111,7 +111,9 @@ def test_what_a_listener_raises_is_raised(method: str) -> None:
         solve(random_problem(PAIR, 0), method, on_progress=refuse)
 
 
-@given(st.lists(st.one_of(st.tuples(st.just("found"), st.floats(1, 9)), st.tuples(st.just("bounded"), st.floats(0, 9)))))
+@given(
+    st.lists(st.one_of(st.tuples(st.just("found"), st.floats(1, 9)), st.tuples(st.just("bounded"), st.floats(0, 9))))
+)
 def test_a_reporter_never_goes_back(news: list[tuple[str, float]]) -> None:
     told: list[Progress] = []
     reporter = Reporter(told.append)

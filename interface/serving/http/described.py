@@ -1,4 +1,4 @@
-"""An application behind its gate, described with all that the gate answers too, and no answer to bad requests but ours."""
+"""An application behind its gate: described with all that is answered, and no answer to bad requests but ours."""
 
 from __future__ import annotations
 

@@ -32,9 +32,7 @@ class Front(Gate):
         super().__init__(app, settings, open_paths=("/v2/health/",), pages=("/edgeplan", "/edgeplan/"))
         self._engine = engine
 
-    async def answer(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], held: Held
-    ) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], held: Held) -> None:
         """Infer, or hand the request to the application."""
         asked = asked_model(scope["path"])
         if asked is None:

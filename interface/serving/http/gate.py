@@ -70,9 +70,7 @@ class Gate:
             except (Refusal, EdgePlanError) as error:
                 await refuse(error, scope, receive, send)
 
-    async def answer(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], held: Held
-    ) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes], held: Held) -> None:
         """Hand a request that may pass to the application."""
         if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
             receive = _replayed(await held.read(receive, headers), receive)

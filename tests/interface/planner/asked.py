@@ -48,7 +48,7 @@ def profile_data(problem: Problem) -> dict[str, Any]:
             for model in problem.models
         ),
         platform=problem.platform,
-        fingerprint=Fingerprint(cpu="none", cpu_key="", cores=(0,)),
+        fingerprint=Fingerprint(cpu="none", cpu_key="", cores=(0,), versions={}),
         settings=ProfileSettings(),
         created="2026-01-01T00:00:00+00:00",
     )

@@ -22,8 +22,7 @@ from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.store import JobStore
 from edgeplan.interface.planner.work_store import WorkStore
 
-LEASE_S = 0.3
-LIMITS = PlannerLimits(lease_s=LEASE_S, max_queued=30, keep_jobs=50)
+LIMITS = PlannerLimits(lease_s=60.0, max_queued=30, keep_jobs=50)
 
 
 def _unprivileged() -> str | None:

@@ -54,9 +54,7 @@ class Process:
 
 def call(port: int, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read().decode()
         return json.loads(text) if "json" in answer.headers["Content-Type"] else text
@@ -91,7 +89,7 @@ def test_killed_at_random_moments_every_job_ends_exactly_once(where: str, tmp_pa
                 ends = Counter(re.findall(r'"status": "(done|failed|cancelled)"', call(port, f"/jobs/{job_id}/events")))
                 assert ends == {"done": 1}
                 assert call(port, f"/jobs/{job_id}")["attempt"] <= 1 + LOSSES
-        gone, alive = psutil.wait_procs(orphans, timeout=10)
+        _, alive = psutil.wait_procs(orphans, timeout=10)
         assert not alive
     finally:
         for process in (server, helper):
