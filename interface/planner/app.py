@@ -30,6 +30,18 @@ from .streams import stream
 
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_EVENT: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "description": "Each event; `data` is JSON.",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": ["status", "progress"]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["id", "event", "data"],
+    }
+}
 _RETRY_S = 5.0
 
 
@@ -197,7 +209,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         tags=["jobs"],
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": _TEXT}},
+            200: {"content": {"text/event-stream": _EVENT}},
             204: {"description": "The client has all events of a job that has ended."},
             **refusals(404),
         },

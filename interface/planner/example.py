@@ -30,6 +30,7 @@ limits:
 _MIB = 2**20
 _ONE = Configuration(backend="onnxruntime-cpu", threads=1, form="mapped")
 _TWO = Configuration(backend="onnxruntime-cpu", threads=2, form="mapped")
+_FAST = Configuration(backend="openvino-cpu", threads=1)
 
 
 def example_profile() -> dict[str, Any]:
@@ -43,7 +44,7 @@ def example_profile() -> dict[str, Any]:
         models=(_model("detector", 10, 1400.0), _model("classifier", 14, 2600.0)),
         platform=platform,
         fingerprint=Fingerprint(cpu="invented", cpu_key="", cores=(0, 1), versions={}),
-        settings=ProfileSettings(quick=True, backends=("onnxruntime-cpu",), threads=(1, 2)),
+        settings=ProfileSettings(quick=True, backends=("onnxruntime-cpu", "openvino-cpu"), threads=(1, 2)),
         created="2026-01-01T00:00:00+00:00",
         warnings=("Invented costs, to try the service with.",),
     )
@@ -52,11 +53,16 @@ def example_profile() -> dict[str, Any]:
 
 def _model(name: str, n_layers: int, layer_us: float) -> ModelProfile:
     graph = LayerGraph.chain(name, [(f"conv{k}", "Conv", _MIB, _MIB // 4) for k in range(n_layers)], _MIB // 4)
-    # Layers differ, and a second thread helps some of them more than others.
-    us = layer_us * (1.0 + 0.6 * np.sin(1.7 * np.arange(n_layers)))
-    speed_up = 1.35 + 0.3 * np.cos(2.3 * np.arange(n_layers))
+    # Layers differ, a second thread helps some of them more than others, and what is faster on one takes more memory.
+    at = np.arange(n_layers)
+    us = layer_us * (1.0 + 0.6 * np.sin(1.7 * at))
+    two_us, fast_us = us / (1.35 + 0.3 * np.cos(2.3 * at)), us / (1.2 + 0.25 * np.sin(0.9 * at))
     costs = CostTable.create(
-        (_ONE, _TWO), np.column_stack([us, us / speed_up]), fixed_us=[60.0, 110.0], session_bytes=2 * _MIB
+        (_ONE, _TWO, _FAST),
+        np.column_stack([us, two_us, fast_us]),
+        fixed_us=[60.0, 110.0, 80.0],
+        weight_scale=[1.0, 1.0, 2.5],
+        session_bytes=[_MIB, 1.5 * _MIB, 2 * _MIB],
     )
     return ModelProfile(
         name=name,
