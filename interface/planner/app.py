@@ -30,6 +30,7 @@ from .streams import stream
 
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _TEXT}}}
 _EVENT: dict[str, Any] = {
     "schema": {
         "type": "object",
@@ -125,7 +126,7 @@ def _add_general_routes(app: PlannerApp) -> None:
     page = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
     registry = registry_of(app.jobs)
 
-    @app.get("/", tags=["page"], response_class=HTMLResponse)
+    @app.get("/", tags=["page"], response_class=Response, responses=_HTML)
     async def submit_and_watch() -> HTMLResponse:
         """A page to submit a scenario and watch its job."""
         return HTMLResponse(page)
@@ -256,7 +257,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
             raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
         return Response(text, media_type="application/json")
 
-    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=HTMLResponse, responses=refusals(404, 409))
+    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**_HTML, **refusals(404, 409)})
     def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
         job = app.found(job_id)

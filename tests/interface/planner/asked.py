@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgeplan.formulation import Problem
+from edgeplan.interface.identity import profile_digest
 from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.questions import profile_of, question_of, scenario_of
 from edgeplan.interface.planner.records import Question
@@ -56,10 +57,10 @@ def profile_data(problem: Problem) -> dict[str, Any]:
 
 
 def question(kind: ProblemKind = SMALL, seed: int = 0, time_limit_s: float = 5.0) -> tuple[Question, str]:
-    """A checked question, and its profile as JSON; the profile's id is made up."""
+    """A checked question, and its profile as JSON."""
     asked = asked_for(kind, seed)
     limits = PlannerLimits()
     profile = profile_of(asked["profile"])
     scenario = scenario_of(asked["scenario"], limits)
-    found = question_of(scenario, profile, f"{seed:064x}", "plan", "auto", time_limit_s, seed, limits)
+    found = question_of(scenario, profile, profile_digest(profile), "plan", "auto", time_limit_s, seed, limits)
     return found, profile.model_dump_json()

@@ -32,6 +32,7 @@ def until(jobs: JobStore, job_id: str, holds: Callable[[JobRecord], bool]) -> Jo
         assert job is not None
         if holds(job):
             return job
+        assert job.status != "failed", job.error
         time.sleep(0.05)
     pytest.fail(f"waited in vain: {job}")
 
