@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("planner")) as service:
+    with served(tmp_path_factory.mktemp("planner"), workers=2) as service:
         yield service
 
 
@@ -73,6 +73,7 @@ def refuse_overflow(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: Path) -> None:
     page.goto(service.address)
     expect(page.get_by_role("status")).to_have_text("ready")
@@ -106,6 +107,7 @@ def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: P
     refuse_overflow(page)
 
 
+@pytest.mark.slow
 def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, page: Page) -> None:
     asked = asked_for(LARGE, time_limit_s=60.0)
     page.set_viewport_size({"width": 360, "height": 800})

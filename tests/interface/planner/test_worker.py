@@ -63,7 +63,7 @@ def crew(tmp_path: Path, limits: PlannerLimits):
     database.close()
 
 
-def test_solved_as_on_the_command_line_then_cancelled_then_given_back(crew: tuple[Workers, JobStore]) -> None:
+def test_solved_as_on_the_command_line(crew: tuple[Workers, JobStore]) -> None:
     workers, jobs = crew
     with workers:
         asked, profile = submitted(jobs, SMALL, 20.0)
@@ -76,6 +76,11 @@ def test_solved_as_on_the_command_line_then_cancelled_then_given_back(crew: tupl
         assert Plan.model_validate(result["plan"]).models == direct.plan.models
         assert jobs.counts().workers == 1
 
+
+@pytest.mark.slow
+def test_cancelled_while_it_runs_and_given_back_by_a_worker_that_stops(crew: tuple[Workers, JobStore]) -> None:
+    workers, jobs = crew
+    with workers:
         large, _ = submitted(jobs, LARGE, 60.0)
         workers.wake()
         until(jobs, large.id, lambda job: job.progress.get("elapsed_s") is not None)
