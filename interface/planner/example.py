@@ -38,7 +38,7 @@ def example_profile() -> dict[str, Any]:
     platform = Platform(
         name="two cores, invented",
         processors=(Processor(name="cpu", cores=(0, 1), memory="ram"),),
-        memories=(Memory(name="ram", capacity_bytes=512 * _MIB),),
+        memories=(Memory.model_validate({"name": "ram", "capacity_bytes": 512 * _MIB}),),
     )
     profile = Profile(
         models=(_model("detector", 10, 1400.0), _model("classifier", 14, 2600.0)),

@@ -115,9 +115,9 @@ class WorkStore:
         row.attempt += 1
         row.started_s = now_s
         set_status(session, row, "running", now_s)
-        row.claim = uuid.uuid4().hex
+        row.claim = token = uuid.uuid4().hex
         row.lease_until_s = now_s + self._limits.lease_s
-        return Claim(row.claim, question_of_row(row), profile.text, row.attempt)
+        return Claim(token, question_of_row(row), profile.text, row.attempt)
 
     def _held(self, session: Session, claim: Claim) -> JobRow | None:
         row = session.get(JobRow, claim.question.id, with_for_update=True)
