@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("httpx", reason="the client of the tests")
 
 from edgeplan.formulation import Plan, evaluate
+from edgeplan.interface.planner import streams
 from edgeplan.interface.planner.answers import answer, case_of
 from edgeplan.interface.planner.app import create_app
 from edgeplan.interface.planner.database import Database
@@ -245,11 +247,27 @@ def test_metrics_and_example(desk: Desk) -> None:
     assert job["status"] == "queued"
     metrics = desk.client.get("/metrics").text
     assert 'edgeplan_planner_jobs{status="queued"} 1.0' in metrics
-    desk.answered()
-    assert desk.client.get(f"/jobs/{job['id']}").json()["outcome"] in ("optimal", "feasible")
 
 
 def test_two_kinds_of_questions_do_not_share_an_answer(desk: Desk) -> None:
     asked = asked_for(SMALL)
     ids = {desk.client.post("/jobs", json={**asked, "objective": o}).json()["id"] for o in ("plan", "front")}
     assert len(ids) == 2
+
+
+def test_silence_is_broken_and_ends_with_the_server(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = desk.client.post("/jobs", json=asked_for()).json()["id"]
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(streams, "_LOOK_S", 0.02)
+    parts: list[bytes] = []
+
+    async def follow() -> None:
+        async for part in streams.stream(desk.jobs, job, 0, lambda: len(parts) > 3):
+            parts.append(part)
+
+    asyncio.run(follow())
+    first, *silence = parts
+    assert first.startswith(b"id: 1\nevent: status\n")
+    assert len(silence) == 3
+    assert all(part.startswith(b": ") for part in silence)
+    assert all(part.endswith(b"\n\n") for part in silence)

@@ -25,9 +25,12 @@ CHROMIUM = next(
 )
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;" + "W" * 60
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,6 @@ def refuse_overflow(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.slow
 def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: Path) -> None:
     page.goto(service.address)
     expect(page.get_by_role("status")).to_have_text("ready")
@@ -107,7 +109,6 @@ def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: P
     refuse_overflow(page)
 
 
-@pytest.mark.slow
 def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, page: Page) -> None:
     asked = asked_for(LARGE, time_limit_s=60.0)
     page.set_viewport_size({"width": 360, "height": 800})
