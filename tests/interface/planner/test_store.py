@@ -13,7 +13,7 @@ from edgeplan.interface.planner.database import Database, StoreError
 from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.records import ENDED, Claim, Question
 from edgeplan.interface.planner.store import JobStore, QueueFull
-from edgeplan.interface.planner.tables import JobRow
+from edgeplan.interface.planner.tables import JobRow, MetaRow
 from edgeplan.interface.planner.work_store import WorkStore
 
 from .conftest import LIMITS
@@ -321,3 +321,14 @@ def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkSt
 def test_what_is_no_store_is_refused(wrong: str) -> None:
     with pytest.raises(StoreError, match="store"):
         Database(wrong)
+
+
+def test_a_store_of_another_version_is_refused_and_left_as_it_is(
+    where: str, database: Database, jobs: JobStore
+) -> None:
+    job = submit(jobs)
+    with database.writing() as (session, _):
+        session.get_one(MetaRow, "schema_version").value = "99"
+    with pytest.raises(StoreError, match="version 99"):
+        Database(where)
+    assert jobs.get(job) is not None
