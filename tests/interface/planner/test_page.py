@@ -84,7 +84,7 @@ def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: P
     page.get_by_label("Seconds").fill("4")
     page.get_by_role("button", name="Plan", exact=True).click()
     facts = page.locator("#facts")
-    expect(facts).to_contain_text(re.compile("optimal|feasible"))
+    expect(facts).to_contain_text(re.compile("optimal|feasible"), timeout=120_000)  # on a busy machine
     chart = page.get_by_role("img", name=re.compile("Best plan and bound over .* gap"))
     expect(chart).to_be_visible()
     assert chart.locator("path.incumbent").count() >= 1
