@@ -19,6 +19,7 @@ from .commands.export import export
 from .commands.import_file import import_file
 from .commands.pareto import pareto
 from .commands.plan import plan
+from .commands.planner import planner
 from .commands.profile import profile
 from .commands.report import report
 from .commands.run import run
@@ -91,6 +92,7 @@ for _command in (
 app.command("co-run")(co_run)
 app.command("import")(import_file)
 app.command()(export)
+app.add_typer(planner, name="planner")
 
 
 def main() -> None:

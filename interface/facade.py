@@ -11,7 +11,7 @@ from .case import Case
 
 if TYPE_CHECKING:
     from ..runtime_bridge import RunReport
-    from ..solvers import Candidate, Solution
+    from ..solvers import Candidate, OnProgress, Solution
 
 
 def load(scenario: str | Path, profile: str | Path | None = None) -> Case:
@@ -37,7 +37,13 @@ def load(scenario: str | Path, profile: str | Path | None = None) -> Case:
     return Case.load(scenario, profile)
 
 
-def plan(case: Case | Problem, method: str = "auto", time_limit_s: float = 10.0, seed: int = 0) -> Solution:
+def plan(
+    case: Case | Problem,
+    method: str = "auto",
+    time_limit_s: float = 10.0,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Solution:
     """Plan a loaded scenario, or any problem.
 
     Parameters
@@ -50,6 +56,8 @@ def plan(case: Case | Problem, method: str = "auto", time_limit_s: float = 10.0,
         Wall-clock seconds.
     seed : int
         Same seed, same plan, where the time limit does not cut the search short.
+    on_progress : callable, optional
+        Called with an `edgeplan.solvers.Progress` as plans and bounds are found.
 
     Returns
     -------
@@ -65,11 +73,13 @@ def plan(case: Case | Problem, method: str = "auto", time_limit_s: float = 10.0,
 
     problem = case.problem if isinstance(case, Case) else case
     if method == "auto" and problem.objective == "response":
-        return candidates(problem, time_limit_s, seed)[0].solution
-    return solve(problem, method=method, time_limit_s=time_limit_s, seed=seed)
+        return candidates(problem, time_limit_s, seed, on_progress)[0].solution
+    return solve(problem, method=method, time_limit_s=time_limit_s, seed=seed, on_progress=on_progress)
 
 
-def candidates(case: Case | Problem, time_limit_s: float = 10.0, seed: int = 0) -> tuple[Candidate, ...]:
+def candidates(
+    case: Case | Problem, time_limit_s: float = 10.0, seed: int = 0, on_progress: OnProgress | None = None
+) -> tuple[Candidate, ...]:
     """Plan under every policy of sharing cores, best first: what `plan` chooses from where it is left to choose.
 
     Raises
@@ -79,7 +89,8 @@ def candidates(case: Case | Problem, time_limit_s: float = 10.0, seed: int = 0) 
     """
     from ..solvers import by_simulation
 
-    return by_simulation(case.problem if isinstance(case, Case) else case, time_limit_s=time_limit_s, seed=seed)
+    problem = case.problem if isinstance(case, Case) else case
+    return by_simulation(problem, time_limit_s=time_limit_s, seed=seed, on_progress=on_progress)
 
 
 def run(

@@ -11,7 +11,7 @@ from .table import Cell, Table
 from .units import count, mebibytes, milliseconds
 
 if TYPE_CHECKING:
-    from ..solvers import Solution
+    from ..solvers import OnProgress, Solution
 
 
 def front_problem(model: Model, platform: Platform, limits: Limits) -> Problem:
@@ -19,11 +19,13 @@ def front_problem(model: Model, platform: Platform, limits: Limits) -> Problem:
     return Problem((model,), platform, (), limits, "front")
 
 
-def solve_front(problem: Problem, method: str, time_limit_s: float, seed: int) -> Solution:
+def solve_front(
+    problem: Problem, method: str, time_limit_s: float, seed: int, on_progress: OnProgress | None = None
+) -> Solution:
     """Ask one solver for the front of one model."""
     from ..solvers import solve
 
-    return solve(problem, method=method, time_limit_s=time_limit_s, seed=seed)
+    return solve(problem, method=method, time_limit_s=time_limit_s, seed=seed, on_progress=on_progress)
 
 
 def front_of_solutions(model: str, solutions: Sequence[Solution], chosen: Evaluation | None = None) -> Front:

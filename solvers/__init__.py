@@ -21,6 +21,9 @@ from .policies import Judgement as Judgement
 from .policies import Policy as Policy
 from .policies import by_simulation as by_simulation
 from .policies import judge as judge
+from .progress import OnProgress as OnProgress
+from .progress import Progress as Progress
+from .progress import Reporter as Reporter
 from .registry import Solver as Solver
 from .registry import available_methods as available_methods
 from .registry import solve as solve

@@ -13,12 +13,13 @@ from .claims import SolverBugError
 from .cp_clashes import cp_clashes
 from .cp_combinations import Combination, Combinations
 from .cp_model_builder import CpProblem
-from .cp_run import run_cp_sat
+from .cp_run import Listener, Values, run_cp_sat
 from .cp_setting import Setting
 from .cp_start import Incumbent, model_plan_of, shortest_paths
 from .features import Features
 from .greedy import greedy_plan
 from .limits import Limit, limits_of
+from .progress import Reporter
 from .solution import Solution
 from .stop import Share, Stop
 
@@ -71,6 +72,7 @@ class CpSat:
                 return self._without_better(setting, best, stop, seed)
             bound = found[0].bound
             setting = replace(setting, choices=combinations.pruned(found, _most(setting, best)))
+        _tell(setting, best, bound, stop.reporter)
         if stop():
             return self._answer(setting, best, bound, optimal=False)
         thinned = setting.thinned()
@@ -80,7 +82,8 @@ class CpSat:
         model.cp.minimize(_objective(model, setting, found, _most(setting, best)))
         if best is not None:
             _hint(model, best.plan)
-        solver, status = run_cp_sat(model, stop, seed)
+        heard = _listener(model, setting, bound, complete, stop.reporter) if stop.reporter.is_heard else None
+        solver, status = run_cp_sat(model, stop, seed, heard)
         if status == "INFEASIBLE" and complete and best is None:
             return self._without_better(setting, best, stop, seed)
         if status in ("OPTIMAL", "FEASIBLE"):
@@ -175,6 +178,27 @@ def _objective(
     return bounded
 
 
+def _tell(setting: Setting, best: Incumbent | None, bound: float, reporter: Reporter) -> None:
+    """Tell of a plan in hand, and of what is known of all others once there is one."""
+    if best is not None and best.evaluation.feasible:
+        reporter.found(best.evaluation.objective)
+    if reporter.objective is not None:
+        reporter.bounded(setting.true_bound(bound, reporter.objective))
+
+
+def _listener(model: CpProblem, setting: Setting, floor: float, complete: bool, reporter: Reporter) -> Listener:
+    """Tells of plans as CP-SAT finds them, and of its bound where that holds for all plans."""
+
+    def on_solution(values: Values) -> None:
+        _tell(setting, _extracted(model, values), floor, reporter)
+
+    def on_bound(bound: float) -> None:
+        if complete:
+            _tell(setting, None, max(bound, floor), reporter)
+
+    return Listener(on_solution, on_bound)
+
+
 def _hint(model: CpProblem, plan: Plan) -> None:
     for name, path in model.paths.items():
         part = plan.model_plan(name)
@@ -188,11 +212,11 @@ def _hint(model: CpProblem, plan: Plan) -> None:
             model.cp.add_hint(literal, cores == {s for s in placement if s is not None})
 
 
-def _extracted(model: CpProblem, solver: cp_model.CpSolver) -> Incumbent:
+def _extracted(model: CpProblem, values: Values) -> Incumbent:
     parts = {}
     for name, path in model.paths.items():
-        taken = [arc for arc, literal in zip(path.arcs, path.taken, strict=True) if solver.boolean_value(literal)]
-        (placement,) = (p for p, z in zip(path.placements, path.placed, strict=True) if solver.boolean_value(z))
+        taken = [arc for arc, literal in zip(path.arcs, path.taken, strict=True) if values.boolean_value(literal)]
+        (placement,) = (p for p, z in zip(path.placements, path.placed, strict=True) if values.boolean_value(z))
         parts[name] = model_plan_of(path, taken, placement)
     plan = plan_of(model.problem, parts, CpSat.name)
     return Incumbent(plan, evaluate(model.problem, plan))

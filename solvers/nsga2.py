@@ -88,7 +88,7 @@ class Nsga2:
             if not algorithm.has_next() or stop():
                 break
             algorithm.next()
-            archive.take_hypervolume()
+            archive.tell(stop)
         return archive.result()
 
     def _algorithm(self, operators: dict[str, Any]) -> Any:

@@ -7,7 +7,9 @@ gangs win at low load only. So each policy is solved by itself, and the plans ar
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from ..formulation import EdgePlanError, Limits, Objective, Plan, Problem, evaluate, simulate
 from .fewer_cuts import with_fewer_cuts
 from .gangs import with_gangs
+from .progress import OnProgress, Progress
 from .registry import solve
 from .solution import Solution
 
@@ -82,7 +85,11 @@ def policies(problem: Problem) -> tuple[Policy, ...]:
 
 
 def by_simulation(
-    problem: Problem, time_limit_s: float = 60.0, seed: int = 0, cancel: Event | None = None
+    problem: Problem,
+    time_limit_s: float = 60.0,
+    seed: int = 0,
+    cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Candidate, ...]:
     """Solve a problem under every policy and rank the plans by simulated misses, then by simulated stretch.
 
@@ -95,6 +102,9 @@ def by_simulation(
     seed : int
         Of the solver and of the simulated arrivals, which are the same for every plan.
     cancel : threading.Event, optional
+    on_progress : callable, optional
+        Called with a `Progress` as `solve` does, and with the name of the policy that is tried. Objective and bound
+        are those of one policy; they begin anew with the next.
 
     Returns
     -------
@@ -104,12 +114,15 @@ def by_simulation(
         without cuts that hardly pay (`with_fewer_cuts`), whose gap says what that may cost. Variants of a policy's
         plan follow it: with gangs for idle hours, and the best of all with its segments dispatched by least slack.
     """
+    began_s = time.monotonic()
     tried = policies(problem)
     found: list[Candidate] = []
     for policy in tried:
         try:
             limited = problem.replace(limits=policy.limits, objective=policy.objective)
-            solution = solve(limited, time_limit_s=time_limit_s / len(tried), seed=seed, cancel=cancel)
+            tell = None if on_progress is None else partial(_tell_of, policy.name, began_s, on_progress)
+            limit_s = time_limit_s / len(tried)
+            solution = solve(limited, time_limit_s=limit_s, seed=seed, cancel=cancel, on_progress=tell)
         except EdgePlanError:
             if policy is tried[0]:
                 raise
@@ -120,6 +133,10 @@ def by_simulation(
     found.sort(key=_rank)
     found += _by_slack(problem, found[0], seed)
     return tuple(sorted(found, key=_rank))
+
+
+def _tell_of(policy: str, began_s: float, on_progress: OnProgress, progress: Progress) -> None:
+    on_progress(replace(progress, policy=policy, elapsed_s=time.monotonic() - began_s))
 
 
 def _candidate(problem: Problem, policy: Policy, solution: Solution, seed: int) -> Candidate:

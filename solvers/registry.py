@@ -10,6 +10,9 @@ from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..formulation import (
     JobProblem,
     PartitionProblem,
@@ -22,14 +25,16 @@ from ..formulation import (
 from ..formulation.operating_points import OperatingPointProblem
 from . import libraries
 from .answer import Answer
+from .fronts.lazy_front import LazyFront
 from .problem_classes import class_of
+from .progress import OnProgress, Reporter
+from .solution import Solution
 from .stop import Cancellation, Stop, TimeLimit
 
 if TYPE_CHECKING:
     from .deadlines.solution import JobSolution
     from .operating_points.solution import PointsSolution
     from .partition.solution import PartitionSolution
-    from .solution import Solution
     from .tenancy.solution import TenancySolution
     from .throughput.solution import ThroughputSolution
 
@@ -120,6 +125,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Solution: ...
 @overload
 def solve(
@@ -128,6 +134,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PartitionSolution: ...
 @overload
 def solve(
@@ -136,6 +143,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> JobSolution: ...
 @overload
 def solve(
@@ -144,6 +152,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> TenancySolution: ...
 @overload
 def solve(
@@ -152,6 +161,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ThroughputSolution: ...
 @overload
 def solve(
@@ -160,6 +170,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PointsSolution: ...
 def solve(
     problem: Problem | PartitionProblem | JobProblem | TenancyProblem | ThroughputProblem | OperatingPointProblem,
@@ -167,6 +178,7 @@ def solve(
     time_limit_s: float = 60.0,
     seed: int = 0,
     cancel: Event | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Answer:
     """Solve a problem.
 
@@ -181,6 +193,9 @@ def solve(
         The same seed gives the same plan, unless time ran out.
     cancel : threading.Event, optional
         Set it to end the search early.
+    on_progress : callable, optional
+        Called with a `Progress` as plans and bounds are found, from the thread that searches; at the start and at the
+        end by every solver, in between by `cp_sat` for a `Problem` and by the searches for fronts.
 
     Returns
     -------
@@ -205,11 +220,24 @@ def solve(
         checks = import_module(f".{class_of(type(problem)).checks}", __package__)
         checks.refuse_unrunnable(problem)
         began_s = time.monotonic()
-        stop: Stop = TimeLimit(time_limit_s)
+        reporter = Reporter(on_progress)
+        stop: Stop = TimeLimit(time_limit_s, reporter)
         if cancel is not None:
             stop = Cancellation(cancel, stop)
+        reporter.began()
         answer: Answer = checks.verified(problem, chosen.solve(problem, stop, seed))
+    if reporter.is_heard:
+        reporter.ended(answer.objective, answer.bound, _figures(answer))
     return replace(answer, seed=seed, runtime_s=time.monotonic() - began_s).stamped()
+
+
+def _figures(answer: Answer) -> NDArray[np.float64] | None:
+    """Latency and memory of the points of an answer that has a front of them."""
+    if not isinstance(answer, Solution) or not len(answer.front):
+        return None
+    if isinstance(answer.front, LazyFront):  # whose plans are made when they are looked at
+        return answer.front.figures
+    return np.array([(point.latency_us, point.memory_bytes) for point in answer.front])
 
 
 def _fits(method: str, problem: Any) -> bool:

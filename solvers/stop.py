@@ -6,9 +6,11 @@ import time
 from threading import Event
 from typing import Protocol
 
+from .progress import UNHEARD, Reporter
+
 
 class Stop(Protocol):
-    """Asked between steps of a search."""
+    """Asked between steps of a search. It also carries who is told how far the search has come."""
 
     def __call__(self) -> bool:
         """Whether to stop now."""
@@ -19,6 +21,11 @@ class Stop(Protocol):
         """Seconds left, 0 when over."""
         ...
 
+    @property
+    def reporter(self) -> Reporter:
+        """Whom a solver tells what it has found."""
+        ...
+
 
 class TimeLimit:
     """Stops `limit_s` seconds after it was made.
@@ -27,9 +34,11 @@ class TimeLimit:
     ----------
     limit_s : float
         Wall-clock seconds.
+    reporter : Reporter, optional
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, reporter: Reporter = UNHEARD) -> None:
+        self.reporter = reporter
         self._end_s = time.monotonic() + limit_s
 
     def __call__(self) -> bool:
@@ -63,9 +72,16 @@ class Cancellation:
         """Seconds left, 0 when over."""
         return 0.0 if self._event.is_set() else self._otherwise.remaining_s
 
+    @property
+    def reporter(self) -> Reporter:
+        """That of the other criterion."""
+        return self._otherwise.reporter
+
 
 class Share:
     """Stops after a share of the time that another criterion has left.
+
+    Nobody is told what is found meanwhile: a part of a search may answer another question than the whole.
 
     Parameters
     ----------
@@ -76,6 +92,7 @@ class Share:
 
     def __init__(self, whole: Stop, share: float) -> None:
         self._whole = whole
+        self.reporter = UNHEARD
         self._part = TimeLimit(whole.remaining_s * share)
 
     def __call__(self) -> bool:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
-from ...formulation import EdgePlanError
 from . import schemas
 from .engine import PLATFORM, Engine
+from .http.described import DescribedApp
 from .http.front import AppSettings as AppSettings
 from .http.front import Front
-from .http.refusal import REASONS, Refusal, answer_of, answer_status, refusals
+from .http.refusal import refusals
 from .planning import planning_routes
 from .protocol.infer import describe, served_model
 from .steering import steering_routes
@@ -34,7 +31,6 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
         description="Open Inference Protocol, version 2, and the plan that serves it.",
         responses=refusals(400, 401, 408, 413, 415, 500, 503),
     )
-    _answer_errors(app)
     app.front = Front(app.routed, engine, settings or AppSettings())
 
     @app.get("/v2", tags=["inference"])
@@ -103,54 +99,8 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
     return app
 
 
-class _Service(FastAPI):
-    """Behind a front, and described with it: the route that infers, and no answer to bad requests but ours."""
+class _Service(DescribedApp):
+    """Described with the route that infers, which the front answers."""
 
-    front: Front
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.front(scope, receive, send)
-
-    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What passes the front."""
-        await super().__call__(scope, receive, send)
-
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            document = super().openapi()
-            describe(document)
-            for path in document["paths"].values():
-                for operation in path.values():
-                    _complete(operation["responses"])
-            for name in ("HTTPValidationError", "ValidationError"):
-                document["components"]["schemas"].pop(name, None)
-        return super().openapi()
-
-
-def _complete(responses: dict[str, Any]) -> None:
-    """What every refusal says; bad requests are answered with 400."""
-    responses.pop("422", None)
-    for status, response in responses.items():
-        if status.isdigit() and int(status) >= 400:
-            response.setdefault("description", REASONS.get(int(status), ""))
-            response.setdefault("content", {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}})
-
-
-def _answer_errors(app: FastAPI) -> None:
-    """Every error becomes a status code and a reason."""
-
-    @app.exception_handler(Refusal)
-    @app.exception_handler(EdgePlanError)
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        return answer_of(error)
-
-    @app.exception_handler(RequestValidationError)
-    async def misfit(_: Request, error: RequestValidationError) -> Response:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        return answer_status(400, f"request: expected what the description says, got {found}.")
-
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        reason = f"{request.method} {request.url.path[:200]}: {error.detail}."
-        return answer_status(error.status_code, reason, dict(error.headers or {}))
+    def describe(self, document: dict[str, Any]) -> None:
+        describe(document)

@@ -19,6 +19,7 @@ from ...runtime_bridge import Controller, Decision, LiveRuntime, RequestRecord, 
 from ...runtime_bridge.supervisor import Fault, Supervisor
 from .. import logs
 from ..case import Case
+from .http.places import DRAIN_TIMEOUT_S
 from .jobs import Jobs
 from .keeper import Keeper
 from .metrics import LiveMetrics
@@ -26,7 +27,6 @@ from .protocol.inference import ServedModel, TensorForm
 from .statistics import Statistics
 
 PLATFORM = "edgeplan_onnx"
-DRAIN_TIMEOUT_S = 30.0
 FIRST_ANSWER_S = 30.0
 _REFUSED_S = 0.1
 _KEPT_DECISIONS = 1000

@@ -14,6 +14,7 @@ from ..hypervolume import hypervolume
 from ..pareto import non_dominated
 from ..shortest_path import sampled_paths
 from ..solution import FrontPoint, Solution
+from ..stop import Stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,11 @@ class Archive:
         """Note the hypervolume as it is now."""
         self._hypervolumes.append(hypervolume(self.figures, self.reference))
         self._evaluations_after.append(self.evaluations)
+
+    def tell(self, stop: Stop) -> None:
+        """Note the hypervolume, and tell whoever listens of the points so far."""
+        self.take_hypervolume()
+        stop.reporter.front(self.figures, self._hypervolumes[-1])
 
     def result(self) -> Search:
         """What was found so far."""

@@ -143,7 +143,7 @@ class Hlps:
                 if archive.evaluations >= until or stop():
                     break
                 own.add(candidate)
-            archive.take_hypervolume()
+            archive.tell(stop)
 
 
 class _OwnFront:

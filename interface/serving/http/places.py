@@ -6,6 +6,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
+DRAIN_TIMEOUT_S = 30.0
+"""For requests that are being served when a server stops."""
+
 
 class Client(Protocol):
     """A connection.

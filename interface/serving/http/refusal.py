@@ -59,7 +59,7 @@ class Refused(BaseModel):
 REASONS = {
     400: "Not a request, or one that does not fit.",
     401: "No bearer token, or another than the service's.",
-    404: "No such path, model, version or plan.",
+    404: "No such path, model, version, plan, job or profile.",
     405: "Not with this method.",
     408: "The request took too long to come.",
     409: "Not as things are now.",

@@ -12,16 +12,15 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ....formulation import PlatformError
-from ..engine import DRAIN_TIMEOUT_S, Engine
 from .connections import Connection
 from .notify import notify, watchdog_interval_s
-from .places import ConnectionLimits, Connections
+from .places import DRAIN_TIMEOUT_S, ConnectionLimits, Connections
 
 BACKLOG = 2048
 NICENESS = -10
@@ -55,13 +54,22 @@ def bound(host: str, port: int) -> socket:
         ) from error
 
 
+class Readiness(Protocol):
+    """What an application works with, and whether that works."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be served."""
+        ...
+
+
 class Server(uvicorn.Server):
     """Serves an application until SIGINT or SIGTERM.
 
     Parameters
     ----------
     app : ASGIApp
-    engine : Engine
+    engine : Readiness
         While it is not ready, the watchdog is not fed.
     host : str
     port : int
@@ -75,7 +83,7 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         app: ASGIApp,
-        engine: Engine,
+        engine: Readiness,
         host: str,
         port: int,
         limits: ConnectionLimits | None = None,

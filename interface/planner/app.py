@@ -1,0 +1,334 @@
+"""The planning service over HTTP: profiles, jobs, their events, results and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from ..identity import profile_digest
+from ..serving.http.described import DescribedApp
+from ..serving.http.gate import AppSettings, Gate
+from ..serving.http.refusal import Refusal, answer_status, refusals
+from . import schemas
+from .answers import report_of
+from .example import SCENARIO, example_profile
+from .limits import PlannerLimits
+from .metrics import registry_of
+from .questions import profile_of, question_of, scenario_of
+from .records import JobRecord, ProfileRecord, Question
+from .store import JobStore, QueueFull
+from .streams import stream
+
+DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _TEXT}}}
+_EVENT: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "description": "Each event; `data` is JSON.",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": ["status", "progress"]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["id", "event", "data"],
+    }
+}
+_RETRY_S = 5.0
+
+
+class PlannerApp(DescribedApp):
+    """The application around a store. The store is neither opened nor closed by it.
+
+    Attributes
+    ----------
+    closing : callable
+        Whether the server is about to stop: streams of events then end.
+    """
+
+    def __init__(self, jobs: JobStore, limits: PlannerLimits, settings: AppSettings, wake: Callable[[], None]) -> None:
+        super().__init__(
+            title="EdgePlan planner",
+            version=version("edgeplan"),
+            description="Plans scenarios: submit a scenario and a profile, follow the search, read plan and report.",
+            responses=refusals(400, 401, 408, 413, 415, 500, 503),
+        )
+        self.front = Gate(self.routed, settings, open_paths=("/health",), pages=("/",))
+        self.closing: Callable[[], bool] = lambda: False
+        self.jobs = jobs
+        self.limits = limits
+        self.wake = wake
+        self.add_exception_handler(SQLAlchemyError, _store_away)
+        self.add_exception_handler(QueueFull, self._queue_full)
+        _add_general_routes(self)
+        _add_profile_routes(self)
+        _add_job_routes(self)
+        _add_answer_routes(self)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server answers at all: a store that is away for a moment is no reason to start it again."""
+        return True
+
+    def found(self, job_id: str) -> JobRecord:
+        """A job by its id.
+
+        Raises
+        ------
+        Refusal
+            There is none.
+        """
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept")
+        return job
+
+    async def _queue_full(self, _: Request, __: Exception) -> Response:
+        reason = f"jobs: expected fewer than {self.limits.max_queued} that wait, got as many. Ask again later."
+        return answer_status(503, reason, {"Retry-After": f"{_RETRY_S:.0f}"})
+
+
+async def _store_away(_: Request, error: Exception) -> Response:
+    words = " ".join(str(getattr(error, "orig", None) or "it does not answer").split())[:200]
+    return answer_status(503, f"store: expected an answer, got {words}. Ask again.", {"Retry-After": "2"})
+
+
+def create_app(
+    jobs: JobStore,
+    limits: PlannerLimits | None = None,
+    settings: AppSettings | None = None,
+    wake: Callable[[], None] = lambda: None,
+) -> PlannerApp:
+    """The application around a store.
+
+    Parameters
+    ----------
+    jobs : JobStore
+    limits : PlannerLimits, optional
+    settings : AppSettings, optional
+        Token and limits of bodies.
+    wake : callable, optional
+        Called when a job was queued.
+    """
+    return PlannerApp(jobs, limits or PlannerLimits(), settings or AppSettings(), wake)
+
+
+def _add_general_routes(app: PlannerApp) -> None:
+    page = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
+    registry = registry_of(app.jobs)
+
+    @app.get("/", tags=["page"], response_class=Response, responses=_HTML)
+    async def submit_and_watch() -> HTMLResponse:
+        """A page to submit a scenario and watch its job."""
+        return HTMLResponse(page)
+
+    @app.get("/health", tags=["health"])
+    def health() -> schemas.Health:
+        """Whether the store answers, and what works on its jobs; with 503, it does not."""
+        counts = app.jobs.counts()
+        queued, running = counts.jobs.get("queued", 0), counts.jobs.get("running", 0)
+        return schemas.Health(status="ok", workers=counts.workers, slots=counts.slots, queued=queued, running=running)
+
+    @app.get(
+        "/metrics",
+        tags=["health"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": _TEXT}}},
+    )
+    def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/example", tags=["page"])
+    def example() -> schemas.Example:
+        """Something to try."""
+        return schemas.Example(scenario=SCENARIO, profile=example_profile())
+
+
+def _add_profile_routes(app: PlannerApp) -> None:
+    @app.post("/profiles", tags=["profiles"], status_code=201, responses={200: {"model": schemas.ProfileView}})
+    def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
+        """Keep a profile; jobs may then name it by its id. 200 where it was there already."""
+        record, new = _kept(app.jobs, asked)
+        response.status_code = 201 if new else 200
+        response.headers["Location"] = f"/profiles/{record.id}"
+        return _profile_view(record)
+
+    @app.get("/profiles/{profile_id}", tags=["profiles"], responses=refusals(404))
+    def profile(profile_id: DigestPath) -> schemas.ProfileView:
+        """Which models a profile has."""
+        record = app.jobs.profile(profile_id)
+        if record is None:
+            raise Refusal(404, f"profile {profile_id[:12]}…", "one that was uploaded and is still kept")
+        return _profile_view(record)
+
+
+def _add_job_routes(app: PlannerApp) -> None:
+    @app.post("/jobs", tags=["jobs"], status_code=202, responses={200: {"model": schemas.JobView}, **refusals(404)})
+    def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
+        """Ask a question. Who asks the same again gets the same job; with 200, it has been answered."""
+        job = app.jobs.submit(_question(app, asked))
+        if job.status == "queued":
+            app.wake()
+        response.status_code = 200 if job.has_ended else 202
+        response.headers["Location"] = f"/jobs/{job.id}"
+        return _job_view(job)
+
+    @app.get("/jobs", tags=["jobs"])
+    def all_jobs(
+        status: Annotated[str | None, Query(pattern="^(queued|running|done|failed|cancelled)$")] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> list[schemas.JobView]:
+        """The last jobs, the latest first."""
+        return [_job_view(job) for job in app.jobs.jobs(status, limit)]
+
+    @app.get("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
+    def one_job(job_id: DigestPath) -> schemas.JobView:
+        """A job: whether it waits, runs or has ended, and how far it has come."""
+        return _job_view(app.found(job_id))
+
+    @app.delete("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
+    def cancel(job_id: DigestPath) -> schemas.JobView:
+        """Cancel a job; one that runs is ended within a second or so. One that has ended stays as it is."""
+        app.found(job_id)
+        job = app.jobs.cancel(job_id)
+        return _job_view(job if job is not None else app.found(job_id))
+
+    followed = 0
+
+    @app.get(
+        "/jobs/{job_id}/events",
+        tags=["jobs"],
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"text/event-stream": _EVENT}},
+            204: {"description": "The client has all events of a job that has ended."},
+            **refusals(404),
+        },
+    )
+    async def events(
+        job_id: DigestPath,
+        last_event_id: Annotated[int | None, Header(ge=0, le=schemas.MAX_SEED)] = None,
+        after: Annotated[int, Query(ge=0, le=schemas.MAX_SEED)] = 0,
+    ) -> Response:
+        """Follow a job: server-sent events `status` and `progress` until it has ended, from the one after
+        `Last-Event-ID` (or `after`) on."""
+        nonlocal followed
+        await run_in_threadpool(app.found, job_id)
+        last = after if last_event_id is None else last_event_id
+        waiting, over = await run_in_threadpool(app.jobs.events, job_id, last)
+        if over and not waiting:
+            return Response(status_code=204)
+        if followed >= app.limits.max_streams:
+            raise Refusal(503, "events", f"fewer than {app.limits.max_streams} that follow", retry_after_s=_RETRY_S)
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal followed
+            followed += 1
+            try:
+                async for part in stream(app.jobs, job_id, last, app.closing):
+                    yield part
+            finally:
+                followed -= 1
+
+        return StreamingResponse(
+            counted(),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+
+def _add_answer_routes(app: PlannerApp) -> None:
+    @app.get("/jobs/{job_id}/result", tags=["jobs"], response_model=schemas.ResultView, responses=refusals(404, 409))
+    def result(job_id: DigestPath) -> Response:
+        """What a job found: plan and evaluation, or fronts, with what the solver proved."""
+        _refuse_unanswered(app.found(job_id))
+        text = app.jobs.result(job_id)
+        if text is None:
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+        return Response(text, media_type="application/json")
+
+    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**_HTML, **refusals(404, 409)})
+    def report(job_id: DigestPath) -> HTMLResponse:
+        """The answer as one self-contained page."""
+        job = app.found(job_id)
+        _refuse_unanswered(job)
+        if job.outcome in ("infeasible", "timeout"):
+            raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan", got=job.outcome)
+        answer = app.jobs.answer(job_id)
+        if answer is None:
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+        question, profile, text = answer
+        return HTMLResponse(report_of(question, profile, json.loads(text)))
+
+
+def _refuse_unanswered(job: JobRecord) -> None:
+    if job.status != "done":
+        got = f"one that {'failed: ' + job.error if job.status == 'failed' else 'is ' + job.status}"
+        remedy = "" if job.has_ended else "Follow its events, or ask again later."
+        raise Refusal(409, f"job {job.id[:12]}…", "one that is done", got=got, remedy=remedy)
+
+
+def _question(app: PlannerApp, asked: schemas.AskJob) -> Question:
+    if (asked.profile is None) == (asked.profile_id is None):
+        got = "neither" if asked.profile is None else "both"
+        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got)
+    try:
+        scenario = scenario_of(asked.scenario, app.limits)
+        if asked.profile_id is not None:
+            text = app.jobs.profile_text(asked.profile_id)
+            if text is None:
+                remedy = "Upload it: POST /profiles."
+                raise Refusal(404, f"profile {asked.profile_id[:12]}…", "one that was uploaded", remedy=remedy)
+            profile, profile_id = profile_of(json.loads(text)), asked.profile_id
+        else:
+            profile = profile_of(asked.profile or {})
+            profile_id = profile_digest(profile)
+        question = question_of(
+            scenario,
+            profile,
+            profile_id,
+            asked.objective,
+            asked.method,
+            asked.time_limit_s,
+            asked.seed,
+            app.limits,
+        )
+        if asked.profile is not None:
+            app.jobs.add_profile(profile_id, _names(profile), profile.model_dump_json())
+        return question
+    except ValueError as error:  # what no text can hold, or no JSON: lone surrogates, numbers that are none
+        raise _unwritable(error) from error
+
+
+def _kept(jobs: JobStore, given: dict[str, Any]) -> tuple[ProfileRecord, bool]:
+    try:
+        profile = profile_of(given)
+        return jobs.add_profile(profile_digest(profile), _names(profile), profile.model_dump_json())
+    except ValueError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: ValueError) -> Refusal:
+    return Refusal(400, "request", "text and numbers that JSON can hold", got=str(error)[:200])
+
+
+def _names(profile: Any) -> tuple[str, ...]:
+    return tuple(model.name for model in profile.models)
+
+
+def _job_view(job: JobRecord) -> schemas.JobView:
+    return schemas.JobView.model_validate({**vars(job), "progress": job.progress})
+
+
+def _profile_view(record: ProfileRecord) -> schemas.ProfileView:
+    return schemas.ProfileView(id=record.id, models=list(record.models), created_s=record.created_s)

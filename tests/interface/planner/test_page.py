@@ -1,0 +1,153 @@
+"""The page in a real browser, on a real service with a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+pytest.importorskip("playwright", reason="a browser is driven through playwright")
+
+from edgeplan.formulation import Plan
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from .asked import LARGE, asked_for
+from .loopback import Served, served
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;" + "W" * 60
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("planner"), workers=2) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Root may not use the sandbox.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test where its console has an error, or where it asks another host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
+    page = context.new_page()
+    errors: list[str] = []
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", note)
+    yield page
+    assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} <= {"127.0.0.1"}
+    assert [error for error in errors if not any(word in error for word in ("401", "400"))] == []
+    context.close()
+
+
+def refuse_overflow(page: Page) -> None:
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: Path) -> None:
+    page.goto(service.address)
+    expect(page.get_by_role("status")).to_have_text("ready")
+    page.get_by_role("button", name="Fill in an example").click()
+    expect(page.get_by_label("Scenario (YAML)")).to_have_value(re.compile("detector"))
+    page.get_by_label("Seconds").fill("4")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    facts = page.locator("#facts")
+    expect(facts).to_contain_text(re.compile("optimal|feasible"), timeout=120_000)  # on a busy machine
+    chart = page.get_by_role("img", name=re.compile("Best plan and bound over .* gap"))
+    expect(chart).to_be_visible()
+    assert chart.locator("path.incumbent").count() >= 1
+    expect(page.locator("#plan table").first).to_contain_text("detector")
+    expect(page.locator("#plan")).to_contain_text("deadline")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save plan").click()
+    Plan.model_validate(json.loads(Path(download.value.path()).read_text()))
+    report = page.request.get(service.address + "/" + str(page.locator("#report").get_attribute("href")))
+    assert report.status == 200
+    for width in (320, 360, 800, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(50)
+        refuse_overflow(page)
+
+    page.get_by_label("Wanted").select_option("front")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    front = page.get_by_role("img", name=re.compile("Latency against memory: .*detector"))
+    expect(front).to_be_visible()
+    assert front.locator("circle.point").count() > 2
+    expect(page.locator("#jobs li")).to_have_count(2)
+    refuse_overflow(page)
+
+
+def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, page: Page) -> None:
+    asked = asked_for(LARGE, time_limit_s=60.0)
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(service.address)
+    page.get_by_label("Scenario (YAML)").fill(json.dumps({**asked["scenario"], "name": ODD_NAME}))
+    page.get_by_label("Profile (JSON)").fill(json.dumps(asked["profile"]))
+    page.get_by_label("Seconds").fill("60")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("#title")).to_have_text(ODD_NAME)
+    expect(page.locator("#facts")).to_contain_text("running")
+    refuse_overflow(page)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#facts")).to_contain_text("cancelled")
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("main img").count() == 0
+
+
+def test_what_is_refused_is_said(service: Served, page: Page) -> None:
+    page.goto(service.address)
+    page.get_by_label("Scenario (YAML)").fill("name: [")
+    page.get_by_label("Profile (JSON)").fill("{")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("#refused")).to_contain_text("no JSON")
+    page.get_by_label("Profile (JSON)").fill("{}")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("#refused")).to_contain_text("YAML")
+
+
+def test_a_token_is_asked_for_once(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path, token="s3cret", workers=0) as service:
+        page.goto(service.address)
+        expect(page.get_by_label("bearer token")).to_be_focused()
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert").filter(has_text="did not take")).to_be_visible()
+        page.keyboard.type("s3cret")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="New job")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("heading", name="New job")).to_be_visible()
+        assert "s3cret" not in page.content()
+        assert "s3cret" not in page.url

@@ -1,0 +1,334 @@
+"""What holds of the store, whichever database keeps it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from edgeplan.interface.planner.database import Database, StoreError
+from edgeplan.interface.planner.limits import PlannerLimits
+from edgeplan.interface.planner.records import ENDED, Claim, Question
+from edgeplan.interface.planner.store import JobStore, QueueFull
+from edgeplan.interface.planner.tables import JobRow, MetaRow
+from edgeplan.interface.planner.work_store import WorkStore
+
+from .conftest import LIMITS
+
+PROFILE = "a" * 64
+
+
+def ask(jobs: JobStore, number: int = 0) -> Question:
+    jobs.add_profile(PROFILE, ("m0",), "{}")
+    return Question(f"{number:064x}", f"question {number}", "plan", "auto", 1.0, 0, "{}", PROFILE)
+
+
+def submit(jobs: JobStore, number: int = 0) -> str:
+    return jobs.submit(ask(jobs, number)).id
+
+
+def taken(work: WorkStore) -> Claim:
+    claim = work.claim()
+    assert claim is not None
+    return claim
+
+
+def lose(database: Database, claim: Claim) -> None:
+    """Let a worker have been silent for too long."""
+    with database.writing() as (session, _):
+        session.get_one(JobRow, claim.question.id).lease_until_s = 1.0
+
+
+def statuses(jobs: JobStore, job_id: str) -> list[str]:
+    events, _ = jobs.events(job_id, 0)
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    return [json.loads(event.data)["status"] for event in events if event.kind == "status"]
+
+
+def test_the_same_question_is_one_job(jobs: JobStore, work: WorkStore) -> None:
+    first = submit(jobs)
+    assert jobs.submit(ask(jobs)).asked == 2
+    assert statuses(jobs, first) == ["queued"]
+    claim = taken(work)
+    assert claim.question == ask(jobs)
+    assert claim.profile == "{}"
+    assert jobs.submit(ask(jobs)).status == "running"
+    assert work.finish(claim, "done", result='{"a": 1}', outcome="optimal")
+    again = jobs.submit(ask(jobs))
+    assert (again.status, again.outcome, again.asked) == ("done", "optimal", 4)
+    assert jobs.result(first) == '{"a": 1}'
+    assert statuses(jobs, first) == ["queued", "running", "done"]
+    assert work.claim() is None
+
+
+def test_many_clients_at_once_make_one_job(jobs: JobStore) -> None:
+    jobs.add_profile(PROFILE, ("m0",), "{}")
+    errors: list[BaseException] = []
+
+    def ask_it() -> None:
+        try:
+            submit(jobs)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    (job,) = jobs.jobs(None, 10)
+    assert job.asked == 8
+    assert statuses(jobs, job.id) == ["queued"]
+
+
+def test_failed_and_cancelled_questions_are_asked_anew(jobs: JobStore, work: WorkStore) -> None:
+    job = submit(jobs)
+    work.finish(taken(work), "failed", error="broken")
+    assert jobs.submit(ask(jobs)).status == "queued"
+    assert jobs.cancel(job).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    assert jobs.submit(ask(jobs)).status == "queued"
+    assert taken(work).attempt == 1
+    assert statuses(jobs, job) == ["queued", "running", "failed", "queued", "cancelled", "queued", "running"]
+
+
+def test_the_queue_is_bounded_but_what_is_known_is_not_refused(jobs: JobStore) -> None:
+    for number in range(LIMITS.max_queued):
+        submit(jobs, number)
+    with pytest.raises(QueueFull):
+        submit(jobs, LIMITS.max_queued)
+    assert jobs.submit(ask(jobs, 3)).asked == 2
+
+
+def test_the_oldest_goes_first_and_nobody_gets_a_job_twice(jobs: JobStore, work: WorkStore) -> None:
+    wanted = [submit(jobs, number) for number in range(12)]
+    assert taken(work).question.id == wanted[0]
+    claims: list[str] = []
+
+    def take_all() -> None:
+        while (claim := work.claim()) is not None:
+            claims.append(claim.question.id)
+
+    threads = [threading.Thread(target=take_all) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claims) == sorted(wanted[1:])
+
+
+def test_a_silent_worker_loses_its_job_and_can_write_nothing_more(
+    database: Database, jobs: JobStore, work: WorkStore
+) -> None:
+    job = submit(jobs)
+    lost = taken(work)
+    assert work.claim() is None
+    lose(database, lost)
+    heir = taken(work)
+    assert heir.question.id == job
+    assert heir.attempt == 2
+    assert work.beat(lost, [{"objective": 1.0, "front": None}]) == "lost"
+    assert not work.finish(lost, "done", result='"lost"')
+    assert not work.give_back(lost)
+    assert work.finish(heir, "done", result='"heir"')
+    assert not work.finish(heir, "done", result='"twice"')
+    assert jobs.result(job) == '"heir"'
+    assert statuses(jobs, job) == ["queued", "running", "running", "done"]
+
+
+def test_a_heartbeat_keeps_the_job(database: Database, jobs: JobStore, work: WorkStore) -> None:
+    submit(jobs)
+    claim = taken(work)
+    lose(database, claim)
+    assert work.beat(claim) == "go on"
+    assert work.claim() is None
+
+
+def test_attempts_are_bounded(database: Database, jobs: JobStore, work: WorkStore) -> None:
+    job = submit(jobs)
+    for attempt in range(1, LIMITS.max_attempts + 1):
+        claim = taken(work)
+        assert claim.attempt == attempt
+        if attempt % 2:
+            lose(database, claim)
+        else:
+            work.give_back(claim, "it crashed")
+    assert work.claim() is None
+    found = jobs.get(job)
+    assert found is not None
+    assert found.status == "failed"
+    assert found.error
+
+
+def test_what_is_given_back_in_order_costs_no_attempt(jobs: JobStore, work: WorkStore) -> None:
+    submit(jobs)
+    for _ in range(2 * LIMITS.max_attempts):
+        assert work.give_back(taken(work))
+    assert taken(work).attempt == 1
+
+
+def test_cancel_before_while_and_after(database: Database, jobs: JobStore, work: WorkStore) -> None:
+    waiting, running, lost, over = (submit(jobs, number) for number in range(4))
+    assert jobs.cancel(waiting).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    claim = taken(work)
+    assert claim.question.id == running
+    assert jobs.cancel(running).status == "running"  # type: ignore[union-attr]  # it is there
+    assert work.beat(claim) == "cancel"
+    assert work.finish(claim, "cancelled")
+    lose(database, taken(work))
+    assert jobs.cancel(lost).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    work.finish(taken(work), "done", result="1")
+    assert jobs.cancel(over).status == "done"  # type: ignore[union-attr]  # it is there
+    assert jobs.cancel("f" * 64) is None
+
+
+def test_a_cancelled_job_whose_worker_was_lost_is_not_begun_again(
+    database: Database, jobs: JobStore, work: WorkStore
+) -> None:
+    job = submit(jobs)
+    claim = taken(work)
+    jobs.cancel(job)
+    lose(database, claim)
+    assert work.claim() is None
+    assert jobs.get(job).status == "cancelled"  # type: ignore[union-attr]  # it is there
+
+
+def test_events_go_on_where_a_client_left_off(jobs: JobStore, work: WorkStore) -> None:
+    job = submit(jobs)
+    claim = taken(work)
+    for number in range(5):
+        assert work.beat(claim, [{"objective": float(number), "front": [[1.0, 2.0]]}]) == "go on"
+    assert jobs.get(job).progress == {"objective": 4.0}  # type: ignore[union-attr]  # it is there
+    events, over = jobs.events(job, 4)
+    assert not over
+    assert [json.loads(event.data)["objective"] for event in events] == [2.0, 3.0, 4.0]
+    assert json.loads(events[0].data)["front"] == [[1.0, 2.0]]
+    work.finish(claim, "done", result="1")
+    (last,), over = jobs.events(job, 7)
+    assert over
+    assert json.loads(last.data)["status"] == "done"
+    assert jobs.events(job, 8) == ([], True)
+    assert jobs.events("f" * 64, 0) == ([], True)
+
+
+def test_old_results_and_profiles_are_forgotten_but_nothing_that_is_needed(
+    database: Database, jobs: JobStore, work: WorkStore
+) -> None:
+    ended = [submit(jobs, number) for number in range(8)]
+    for _ in ended:
+        work.finish(taken(work), "done", result="1")
+        time.sleep(0.003)  # the clock of SQLite has milliseconds
+    waiting, running = submit(jobs, 100), submit(jobs, 101)
+    taken(work)
+    for number in range(6):
+        jobs.add_profile(f"{number:064x}", ("m",), "{}")
+    few = JobStore(database, replace(LIMITS, keep_jobs=3, max_profiles=2))
+    assert few.forget() == 5
+    left = {job.id for job in jobs.jobs(None, 100)}
+    assert left == {*ended[-3:], waiting, running}
+    assert jobs.profile(PROFILE) is not None
+    assert jobs.counts().profiles == 3
+    assert jobs.events(ended[0], 0) == ([], True)
+    none = JobStore(database, replace(LIMITS, keep_days=0.0))
+    none.forget()
+    assert {job.status for job in jobs.jobs(None, 100)} <= {"queued", "running"}
+
+
+def test_counts_and_workers(database: Database, jobs: JobStore, work: WorkStore) -> None:
+    work.here("one", "host", 1, 2)
+    work.here("one", "host", 1, 3)
+    work.here("two", "host", 2, 1)
+    submit(jobs, 1)
+    submit(jobs, 2)
+    taken(work)
+    counts = jobs.counts()
+    assert counts.jobs == {"queued": 1, "running": 1}
+    assert (counts.workers, counts.slots) == (2, 4)
+    assert counts.oldest_queued_s >= 0
+    work.gone("one")
+    assert (jobs.counts().workers, jobs.counts().slots) == (1, 1)
+    impatient = JobStore(database, replace(LIMITS, lease_s=0.001))
+    time.sleep(0.01)
+    assert impatient.counts().workers == 0
+
+
+def test_every_job_ends_exactly_once_however_workers_die(database: Database, jobs: JobStore) -> None:
+    """Workers that vanish, come back too late, crash and give back, all at random."""
+    wanted = [submit(jobs, number) for number in range(10)]
+    patient = replace(LIMITS, max_attempts=100, lease_s=0.05)
+    accepted: list[tuple[str, str]] = []
+
+    def live(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        store = WorkStore(database, patient)
+        zombies: list[Claim] = []
+        while any(job.status not in ENDED for job in jobs.jobs(None, 100)):
+            claim = store.claim()
+            if claim is None:
+                time.sleep(0.01)
+                continue
+            fate = rng.random()
+            if fate < 0.3:
+                zombies.append(claim)
+            elif fate < 0.4:
+                store.give_back(claim, "crash")
+            else:
+                result = json.dumps([claim.token])
+                if store.finish(claim, "done", result=result):
+                    accepted.append((claim.question.id, result))
+            if zombies and rng.random() < 0.5:
+                late = zombies.pop(0)
+                result = json.dumps([late.token])
+                if store.finish(late, "done", result=result):
+                    accepted.append((late.question.id, result))
+
+    threads = [threading.Thread(target=live, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert sorted(job for job, _ in accepted) == sorted(wanted)
+    assert dict(accepted) == {job: jobs.result(job) for job in wanted}
+    for job in wanted:
+        assert [status in ENDED for status in statuses(jobs, job)].count(True) == 1
+
+
+def test_what_no_text_can_hold_is_kept_out_of_it(jobs: JobStore, work: WorkStore) -> None:
+    job = submit(jobs)
+    assert work.finish(taken(work), "failed", error="a\0b" + "x" * 10_000)
+    assert jobs.get(job).error.startswith("abx")  # type: ignore[union-attr]  # it is there
+
+
+def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkStore) -> None:
+    job = submit(jobs)
+    with_result = submit(jobs, 1)
+    taken(work)
+    work.finish(taken(work), "done", result="[1]")
+    again = Database(where)
+    store = JobStore(again, PlannerLimits())
+    assert store.get(job).status == "running"  # type: ignore[union-attr]  # it is there
+    assert store.result(with_result) == "[1]"
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["mysql://host/name", "nothing://", "postgresql+psycopg://nobody@127.0.0.1:1/none", "/no/such/folder/x.db"]
+)
+def test_what_is_no_store_is_refused(wrong: str) -> None:
+    with pytest.raises(StoreError, match="store"):
+        Database(wrong)
+
+
+def test_a_store_of_another_version_is_refused_and_left_as_it_is(
+    where: str, database: Database, jobs: JobStore
+) -> None:
+    job = submit(jobs)
+    with database.writing() as (session, _):
+        session.get_one(MetaRow, "schema_version").value = "99"
+    with pytest.raises(StoreError, match="version 99"):
+        Database(where)
+    assert jobs.get(job) is not None
