@@ -15,6 +15,7 @@ from .commands.co_run import co_run
 from .commands.demo import demo
 from .commands.explain import explain
 from .commands.export import export
+from .commands.fleet import fleet
 from .commands.import_file import import_file
 from .commands.pareto import pareto
 from .commands.plan import plan
@@ -73,6 +74,7 @@ for _command in (demo, profile, pareto, plan, capacity, check, run, serve, expla
 app.command("co-run")(co_run)
 app.command("import")(import_file)
 app.command()(export)
+app.command()(fleet)
 
 
 def main() -> None:

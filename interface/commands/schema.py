@@ -11,6 +11,7 @@ import typer
 from ...formulation import Allocation, ContentionModel, Plan, Scenario
 from ...formulation.tenancy import TenancyScenario
 from ...formulation.throughput import ServicePlan
+from ..fleet.spec import FleetSpec
 from ..output import Format, FormatOption
 from ..run_record import RunRecord
 
@@ -26,6 +27,7 @@ class Document(StrEnum):
     ALLOCATION = "allocation"
     CONTENTION = "contention"
     SERVICE_PLAN = "service-plan"
+    FLEET = "fleet"
 
 
 def schema(
@@ -44,6 +46,7 @@ def schema(
         Document.ALLOCATION: Allocation,
         Document.CONTENTION: ContentionModel,
         Document.SERVICE_PLAN: ServicePlan,
+        Document.FLEET: FleetSpec,
     }
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

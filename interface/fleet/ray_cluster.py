@@ -27,7 +27,7 @@ class RayCluster:
     workers : int, optional
         Cores to use of a Ray that is started here; on a cluster at most so many batches run at once.
     address : str, optional
-        Of a running cluster (``auto``, ``host:port``); left out, a Ray is started here, on the loopback interface.
+        Of a running cluster (``auto``, ``host:port``); left out, a Ray is started here.
 
     Raises
     ------
@@ -58,9 +58,7 @@ class RayCluster:
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
             try:
                 if self._address is None:
-                    ray.init(
-                        num_cpus=self.workers, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet
-                    )
+                    ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
                 else:
                     ray.init(address=self._address, **quiet)
             except (ConnectionError, OSError, RuntimeError, ValueError) as error:
