@@ -153,13 +153,13 @@ class _Worker:
             return None
 
     def end(self) -> str:
-        """Kill it, free what it held, and say how it had ended by itself."""
+        """End it, free what it held, and say how it had ended by itself."""
+        self._connection.close()  # one that is idle ends by itself then
         self.process.join(0.2)
         code = self.process.exitcode
         self.process.kill()
         self.process.join()
         self.process.close()
-        self._connection.close()
         if code is None:
             return "closed its pipe"
         if code == -signal.SIGKILL:

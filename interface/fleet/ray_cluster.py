@@ -84,7 +84,7 @@ class RayCluster:
     def run(self, work: Work, shared: Mapping[str, Any], tasks: Sequence[Task]) -> Iterator[Done]:
         """Run the tasks."""
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import RayError, RayTaskError
 
         batches = Batches(tasks, self.workers)
         remote = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(_run_batch)
@@ -102,7 +102,11 @@ class RayCluster:
                 batch = running.pop(ended)
                 try:
                     answers = ray.get(ended)
-                except RayError as error:  # the worker, not the work: errors of the work come back as words
+                except RayTaskError as error:  # errors of the work come back as words: this batch could not be read
+                    why = f"{type(error.cause).__name__}: {error.cause}"
+                    yield from (Done(task.key, None, why) for task in batch)
+                    continue
+                except RayError as error:  # the worker, not the work
                     if len(batch) > 1:
                         for task in batch:
                             batches.alone(task)

@@ -25,20 +25,18 @@ def work() -> Iterator[ModuleType]:
     """Functions that workers can import: they take over the path of the one who starts them."""
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(Path(__file__).parent))
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for workers of Ray, which is started after this
     yield import_module("contract_work")
     patch.undo()
 
 
 @pytest.fixture(scope="module", params=[IN_PROCESS, PROCESSES, RAY])
-def any_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def any_engine(request: pytest.FixtureRequest, work: ModuleType) -> Iterator[Engine]:
     with request.param() as engine:
         yield engine
 
 
-@pytest.fixture(scope="module", params=[PROCESSES, RAY])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    with request.param() as engine:
-        yield engine
+with_workers = pytest.mark.parametrize("any_engine", [PROCESSES, RAY], indirect=True, scope="module")
 
 
 def run(engine: Engine, function: Callable, shared: object, payloads: list) -> dict[str, Done]:
@@ -71,16 +69,18 @@ def test_nothing_to_do_is_done(work: ModuleType, any_engine: Engine) -> None:
     assert list(any_engine.run(work.multiply, {}, [])) == []
 
 
-def test_a_worker_killed_over_a_task_loses_nothing(work: ModuleType, engine: Engine, tmp_path: Path) -> None:
-    done = run(engine, work.die_once, str(tmp_path), list(range(12)))
+@with_workers
+def test_a_worker_killed_over_a_task_loses_nothing(work: ModuleType, any_engine: Engine, tmp_path: Path) -> None:
+    done = run(any_engine, work.die_once, str(tmp_path), list(range(12)))
     assert {int(key): d.result for key, d in done.items()} == {k: k for k in range(12)}
     assert (tmp_path / "died").exists()
 
 
-def test_a_worker_killed_from_outside_loses_nothing(work: ModuleType, engine: Engine) -> None:
+@with_workers
+def test_a_worker_killed_from_outside_loses_nothing(work: ModuleType, any_engine: Engine) -> None:
     tasks = [Task(str(k), "all", 0.05) for k in range(24)]
     ended, killed = [], False
-    for done in engine.run(work.slowly, {"all": None}, tasks):
+    for done in any_engine.run(work.slowly, {"all": None}, tasks):
         ended.append(done)
         if not killed:
             os.kill(done.result, signal.SIGKILL)
@@ -89,18 +89,20 @@ def test_a_worker_killed_from_outside_loses_nothing(work: ModuleType, engine: En
     assert not any(d.failure for d in ended)
 
 
-def test_what_always_kills_its_worker_fails_alone(work: ModuleType, engine: Engine) -> None:
-    done = run(engine, work.die_always, None, list(range(8)))
+@with_workers
+def test_what_always_kills_its_worker_fails_alone(work: ModuleType, any_engine: Engine) -> None:
+    done = run(any_engine, work.die_always, None, list(range(8)))
     assert {int(key) for key, d in done.items() if d.failure} == {3}
     assert done["3"].attempts == MAX_ATTEMPTS
     assert f"{MAX_ATTEMPTS} times" in done["3"].failure
 
 
-def test_a_run_that_is_given_up_leaves_nothing_behind(work: ModuleType, engine: Engine) -> None:
-    begun = engine.run(work.multiply, {"all": 1}, [Task(str(k), "all", k) for k in range(50)])
+@with_workers
+def test_a_run_that_is_given_up_leaves_nothing_behind(work: ModuleType, any_engine: Engine) -> None:
+    begun = any_engine.run(work.multiply, {"all": 1}, [Task(str(k), "all", k) for k in range(50)])
     next(begun)
     begun.close()  # type: ignore[attr-defined]  # a generator, as all engines return
-    assert {d.result for d in run(engine, work.multiply, 3, [1, 2]).values()} == {3, 6}
+    assert {d.result for d in run(any_engine, work.multiply, 3, [1, 2]).values()} == {3, 6}
 
 
 def test_batches_grow_to_a_second_and_shrink_towards_the_end() -> None:
