@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from edgeplan.formulation import Plan, Problem, Provenance, Scenario, evaluate
-from edgeplan.interface.fleet.clusters import losses
+from edgeplan.interface.fleet.candidates import losses
 from edgeplan.interface.fleet.devices import Variant, problem_on
 from edgeplan.interface.fleet.transfer import family_of, for_any_device, scaled_objectives
 from edgeplan.solvers.testing import ProblemKind, random_plan, random_problem
