@@ -44,7 +44,7 @@ def fleet(
     engine_name: Annotated[EngineName, typer.Option("--engine", help="What runs the jobs.")] = EngineName.PROCESSES,
     workers: Annotated[int | None, typer.Option(min=1, help="Jobs at a time; as many as cores.")] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster, for --engine ray; left out: one here.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and which have answers; do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List jobs and which have answers; do nothing.")] = False,
     choice_s: Annotated[
         float, typer.Option("--choice-time-limit", min=0.1, help="Seconds for choosing plans, each workload.")
     ] = 10.0,
@@ -70,9 +70,7 @@ def fleet(
     with _engine(engine_name, workers, address) as engine:
         with output.progress("jobs") as progress:
             run = run_fleet(loaded, store, engine, progress)
-        found = cluster(
-            loaded, run.results, engine, most_plans=most_plans, max_loss=tolerated, time_limit_s=choice_s
-        )
+        found = cluster(loaded, run.results, engine, most_plans=most_plans, max_loss=tolerated, time_limit_s=choice_s)
         ran_by = f"{engine.name}, {engine.workers} at a time"
     code, status = _verdict(run, found)
     data = run_data(run, found, status, ran_by, folder)
@@ -152,8 +150,8 @@ def _show_jobs(output: Output, fleet: Fleet, store: Store) -> None:
                 )
                 for job, said in rows[:MOST_ROWS]
             ),
-            note=f"{len(rows):,} jobs with {len(missing) + len(known):,} different questions: {len(missing):,} to solve, "
-            f"{len(known):,} with an answer.{more}",
+            note=f"{len(rows):,} jobs with {len(missing) + len(known):,} different questions: "
+            f"{len(missing):,} to solve, {len(known):,} with an answer.{more}",
         ),
     )
 

@@ -26,8 +26,8 @@ def losses(objectives: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray
     best = np.minimum(objectives.min(axis=1), own)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(best > 0, objectives / best - 1.0, np.where(objectives > 0, np.inf, 0.0))
-    # What differs by the rounding of its sums is the same plan's worth.
-    return np.where(shares < 1e-9, 0.0, shares)
+    # What differs by the rounding of its sums is worth the same: devices that lose the same become one row.
+    return np.maximum(0.0, np.round(shares, 9))
 
 
 def candidates_of(
@@ -99,5 +99,3 @@ def refuse_failure(failure: str) -> None:
         raise EngineError(
             "plans on other devices", expected="a score", got=failure, remedy="Run it again; what is planned is kept."
         )
-
-

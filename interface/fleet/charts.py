@@ -41,11 +41,7 @@ def jobs_chart(run: FleetRun) -> Chart:
         parts += [] if result.gap is None else [f"gap {percent(result.gap)}"]
         text[at] = ", ".join(parts)
     steps = len(statuses)
-    scale = [
-        [edge, _COLOURS[status]]
-        for k, status in enumerate(statuses)
-        for edge in (k / steps, (k + 1) / steps)
-    ]
+    scale = [[edge, _COLOURS[status]] for k, status in enumerate(statuses) for edge in (k / steps, (k + 1) / steps)]
     drawn = figure("", "", height=_height(len(devices)))
     drawn.add_trace(
         go.Heatmap(
@@ -114,7 +110,7 @@ def curve_chart(clusters: WorkloadClusters) -> Chart:
 
 
 def map_chart(clusters: WorkloadClusters) -> Chart | None:
-    """What every device would lose by each of the plans kept, devices that share a plan together; None without plans."""
+    """What every device would lose by each of the plans kept, those that share one together; None without plans."""
     if not clusters.chosen:
         return None
     columns = [clusters.candidates.index(plan.name) for plan in clusters.chosen]
@@ -163,8 +159,8 @@ def map_chart(clusters: WorkloadClusters) -> Chart | None:
     )
     drawn.update_xaxes(type="category", ticks="", showgrid=False)
     caption = (
-        f"{count(clusters.devices, 'device')} (one row for those that are alike) by the plans kept. The frame is the plan "
-        "that they take; nothing is drawn where a plan breaks a limit."
+        f"{count(clusters.devices, 'device')} (one row for those that are alike) by the plans kept. The frame is the "
+        "plan that they take; nothing is drawn where a plan breaks a limit."
     )
     return Chart(drawn, caption, clusters.workload.name)
 

@@ -50,8 +50,10 @@ class ChosenPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """What one number of plans costs: the plans' names, mean and worst loss, a proven bound on the mean; None where that
-    many plans cannot serve every device."""
+    """What one number of plans costs: the plans' names, mean and worst loss, a proven bound on the mean.
+
+    None where that many plans cannot serve every device.
+    """
 
     plans: int
     names: tuple[str, ...]
@@ -204,9 +206,7 @@ def _named_machine(plan: Plan, rows: Sequence[Row]) -> Plan:
     return plan.model_copy(update={"platform_fingerprint": machines.pop()}) if len(machines) == 1 else plan
 
 
-def _simulated(
-    fleet: Fleet, workload: Workload, row: Row, plan: Plan
-) -> tuple[float | None, float | None]:
+def _simulated(fleet: Fleet, workload: Workload, row: Row, plan: Plan) -> tuple[float | None, float | None]:
     """Simulated misses by a plan and by the own one."""
     if all(stream.deadline_us is None for stream in workload.scenario.streams):
         return None, None

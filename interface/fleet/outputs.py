@@ -40,7 +40,9 @@ def usable_folder(folder: Path) -> None:
         ) from error
 
 
-def run_data(run: FleetRun, found: Sequence[WorkloadClusters], status: str, engine: str, folder: Path) -> dict[str, Any]:
+def run_data(
+    run: FleetRun, found: Sequence[WorkloadClusters], status: str, engine: str, folder: Path
+) -> dict[str, Any]:
     """All that a run found, as plain data."""
     return {
         "status": status,
@@ -56,7 +58,7 @@ def run_data(run: FleetRun, found: Sequence[WorkloadClusters], status: str, engi
 
 
 def write_files(folder: Path, run: FleetRun, found: Sequence[WorkloadClusters], data: Mapping[str, Any]) -> None:
-    """Write ``plans/``, ``assignment.csv``, ``jobs.csv`` and ``fleet.json``; plans that are kept no more are removed."""
+    """Write ``plans/``, ``assignment.csv``, ``jobs.csv`` and ``fleet.json``; plans kept no more are removed."""
     plans = folder / "plans"
     plans.mkdir(exist_ok=True)
     kept = {f"{plan.name}.json": plan.plan for clusters in found for plan in clusters.chosen}

@@ -13,7 +13,7 @@ from ...formulation import UnsupportedError
 from .engine import MAX_ATTEMPTS, Batches, Done, EngineError, Task, Work, attempt
 
 _IN_FLIGHT = 2
-"""Batches handed over for each worker: one runs, one waits, so that no worker waits for the next and nothing piles up."""
+"""Batches handed over for each worker: one runs, one waits; no worker waits and nothing piles up."""
 
 
 class RayCluster:

@@ -16,7 +16,7 @@ from .run import FleetRun
 MOST_ROWS = 40
 """Rows of a table for people; files have all of them."""
 
-_TONES: dict[str, Tone] = {"optimal": "good", "feasible": "good", "infeasible": "bad", "timeout": "bad", "failed": "bad"}
+_TONES: dict[str, Tone] = {"optimal": "good", "feasible": "good"}
 
 
 def jobs_table(run: FleetRun, most_rows: int = MOST_ROWS) -> Table:
@@ -41,7 +41,7 @@ def _job_row(job: Job, result: JobResult) -> tuple[str | Cell, ...]:
         job.device.variant.text,
         f"{job.device.count:,}",
         job.workload.name,
-        Cell(result.status, _TONES[result.status]),
+        Cell(result.status, _TONES.get(result.status, "bad")),
         "–" if result.objective is None else milliseconds(result.objective),
         "–" if result.gap is None else percent(result.gap),
         mebibytes(sum(result.memory_bytes.values())) if result.memory_bytes else "–",
@@ -158,7 +158,9 @@ def assignment_table(found: Sequence[WorkloadClusters], most_rows: int) -> Table
     """The assignment for people; of many devices those that lose most."""
     rows = list(assignment_rows(found))
     shown = rows if len(rows) <= most_rows else sorted(rows, key=lambda row: -row["loss"])[:most_rows]
-    more = "" if len(shown) == len(rows) else f"The {most_rows} of {len(rows):,} that lose most; assignment.csv has all."
+    more = (
+        "" if len(shown) == len(rows) else f"The {most_rows} of {len(rows):,} that lose most; all are in assignment.csv."
+    )
     return Table(
         "Assignment",
         ("device", ">devices", "workload", "plan", ">loss", ">own objective ms"),

@@ -68,7 +68,8 @@ def least_loss(problem: ClusteringProblem, hint: list[int] | None, stop: Stop, s
             terms.append(int(price[i, j] * scale) * x)
         model.cp.add_exactly_one(served)
     model.cp.minimize(sum(terms))
-    solver, status = run_cp_sat(model, stop, seed)
+    # Without the implications in it, the relaxation says next to nothing of this problem.
+    solver, status = run_cp_sat(model, stop, seed, linearization_level=2)
     if status == "INFEASIBLE":
         return Choice(None, True, np.inf)
     if status not in ("OPTIMAL", "FEASIBLE"):

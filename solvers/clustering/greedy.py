@@ -45,9 +45,7 @@ def _without_needless(problem: ClusteringProblem, chosen: list[int]) -> list[int
     return kept
 
 
-def _exchanged(
-    cost: NDArray[np.float64], weight: NDArray[np.float64], chosen: list[int], stop: Stop
-) -> list[int]:
+def _exchanged(cost: NDArray[np.float64], weight: NDArray[np.float64], chosen: list[int], stop: Stop) -> list[int]:
     """Exchange one chosen column for another while that betters the sum: the best exchange of each column in turn."""
     improved = True
     while improved and not stop():

@@ -19,8 +19,8 @@ def reduced(problem: ClusteringProblem) -> tuple[ClusteringProblem, list[int]]:
 
     Notes
     -----
-    Column a is dominated by b where b loses no more in any row; of equals the first is kept. Every choice with a is then
-    no better than the one with b in its place. Rows (n) are merged before columns (m) are compared: O(n·m²) at most.
+    Column a is dominated by b where b loses no more in any row; of equals the first is kept. Every choice with a is
+    then no better than the one with b in its place. Rows (n) are merged before columns (m) are compared: O(n·m²).
     """
     loss = np.where(problem.allowed, problem.loss, np.inf)
     rows, which = np.unique(loss, axis=0, return_inverse=True)

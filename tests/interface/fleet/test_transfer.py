@@ -25,9 +25,7 @@ def slower(problem: Problem, factor: float) -> Problem:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 5000), factor=st.floats(0.2, 5.0), objective=st.sampled_from(["response", "latency"])
-)
+@given(seed=st.integers(0, 5000), factor=st.floats(0.2, 5.0), objective=st.sampled_from(["response", "latency"]))
 def test_a_scaled_score_is_the_evaluators(seed: int, factor: float, objective: str) -> None:
     kind = ProblemKind(objective=objective, models=3, layers=4, streams=True, deadline_slack=2.0, memory_slack=1.2)
     problem = random_problem(kind, seed)

@@ -1,5 +1,7 @@
 """Few columns for many rows: against every choice there is, and what must hold of any choice."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from edgeplan.formulation import CostError, UnsupportedError
@@ -63,7 +65,7 @@ def test_merging_rows_and_dropping_columns_changes_no_answer(seed: int) -> None:
 def test_the_curve_falls_and_ends_where_nothing_is_lost() -> None:
     problem = ClusteringProblem.create(instance(3, impossible=0.0).loss + (1 - np.eye(9, 6)) * 0.01)
     curve = [step.objective for step in loss_curve(problem, 6)]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(curve, curve[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(curve))
     identity = ClusteringProblem.create(1.0 - np.eye(3))
     assert [step.objective for step in loss_curve(identity, 10)] == pytest.approx([2 / 3, 1 / 3, 0.0])
 
