@@ -286,8 +286,8 @@ def main() -> None:
         "",
         "Made-up networks on a made-up board (`examples/fleet/write_profile.py`), every device with a time factor of "
         "its own, so that every job is another problem. Ideal: the sum of the jobs' times one after the other in one "
-        "process, over two. Work over alone: by how much jobs take longer beside each other and beside what hands them out. "
-        "Workers had answered something before the clock started; `start` is what that took.",
+        "process, over two. Work over alone: by how much jobs take longer beside each other and beside what hands them "
+        "out. Workers had answered something before the clock started; `start` is what that took.",
         "",
         *ideal,
         "",

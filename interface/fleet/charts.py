@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 from ..report.chart import BAD_COLOUR, GOOD_COLOUR, MODEL_COLOURS, QUIET_COLOUR, Chart, figure
 from ..units import count, milliseconds, percent
 from .clusters import WorkloadClusters
+from .jobs import JobStatus
 from .run import FleetRun
 from .tables import share
 
-_COLOURS = {
+_COLOURS: dict[JobStatus, str] = {
     "optimal": GOOD_COLOUR,
     "feasible": MODEL_COLOURS[0],
     "infeasible": BAD_COLOUR,

@@ -169,8 +169,8 @@ class _Worker:
 
 def _ready(busy: list[_Worker]) -> list[_Worker]:
     """Those that have answered or ended; waits for one."""
-    by_handle = {worker.connection: worker for worker in busy} | {worker.process.sentinel: worker for worker in busy}
-    return list(dict.fromkeys(by_handle[handle] for handle in wait(list(by_handle))))
+    ready = set(wait([handle for worker in busy for handle in (worker.connection, worker.process.sentinel)]))
+    return [worker for worker in busy if ready & {worker.connection, worker.process.sentinel}]
 
 
 def _serve(connection: Connection) -> None:

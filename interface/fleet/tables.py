@@ -159,7 +159,9 @@ def assignment_table(found: Sequence[WorkloadClusters], most_rows: int) -> Table
     rows = list(assignment_rows(found))
     shown = rows if len(rows) <= most_rows else sorted(rows, key=lambda row: -row["loss"])[:most_rows]
     more = (
-        "" if len(shown) == len(rows) else f"The {most_rows} of {len(rows):,} that lose most; all are in assignment.csv."
+        ""
+        if len(shown) == len(rows)
+        else f"The {most_rows} of {len(rows):,} that lose most; all are in assignment.csv."
     )
     return Table(
         "Assignment",

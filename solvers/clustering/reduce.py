@@ -24,7 +24,8 @@ def reduced(problem: ClusteringProblem) -> tuple[ClusteringProblem, list[int]]:
     """
     loss = np.where(problem.allowed, problem.loss, np.inf)
     rows, which = np.unique(loss, axis=0, return_inverse=True)
-    weight = np.bincount(which.ravel(), weights=problem.weight, minlength=len(rows))
+    weight = np.zeros(len(rows))
+    np.add.at(weight, which.ravel(), problem.weight)
     kept = []
     for a in range(rows.shape[1]):
         no_worse = np.all(rows <= rows[:, [a]], axis=0)

@@ -18,9 +18,10 @@ def test_the_example_is_planned(tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     shutil.copytree(EXAMPLE, folder)
     jsonschema.validate(yaml.safe_load((folder / "fleet.yaml").read_text()), answer("schema", "fleet"))
-    said = answer("fleet", folder / "fleet.yaml", "-o", tmp_path / "out", "--workers", 2)
+    said = answer("fleet", folder / "fleet.yaml", "-o", tmp_path / "out", "--max-loss", "10%")
     assert said["status"] == "done"
-    assert all(len(workload["plans"]) < workload["distinct_plans"] for workload in said["workloads"])
+    kept = sum(len(workload["plans"]) for workload in said["workloads"])
+    assert kept < sum(workload["distinct_plans"] for workload in said["workloads"])
 
 
 def test_its_profile_is_what_the_script_writes(tmp_path: Path) -> None:
