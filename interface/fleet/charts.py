@@ -31,32 +31,39 @@ def jobs_chart(run: FleetRun) -> Chart:
     workloads = list(dict.fromkeys(job.workload.name for job in run.fleet.jobs))
     statuses = list(_COLOURS)
     z = np.full((len(devices), len(workloads)), np.nan)
-    text = np.full(z.shape, "not asked for", dtype=object)
+    text = np.full(z.shape, "", dtype=object)
+    inside = np.full(z.shape, "", dtype=object)
     row_of = {name: i for i, name in enumerate(devices)}
     column_of = {name: i for i, name in enumerate(workloads)}
     for job, result in zip(run.fleet.jobs, run.results, strict=True):
         at = row_of[job.device.name], column_of[job.workload.name]
         z[at] = statuses.index(result.status)
         parts = [result.status]
-        parts += [] if result.objective is None else [f"{milliseconds(result.objective)} ms"]
+        if result.objective is not None:
+            inside[at] = f"{milliseconds(result.objective)} ms"
+            parts.append(inside[at])
         parts += [] if result.gap is None else [f"gap {percent(result.gap)}"]
         text[at] = ", ".join(parts)
     steps = len(statuses)
     scale = [[edge, _COLOURS[status]] for k, status in enumerate(statuses) for edge in (k / steps, (k + 1) / steps)]
-    drawn = figure("", "", height=_height(len(devices)))
+    labelled = len(devices) <= _LABELLED
+    drawn = figure("", "", height=_height(len(devices)), showlegend=True)
     drawn.add_trace(
         go.Heatmap(
             z=z,
             x=workloads,
             y=devices,
-            text=text,
+            customdata=text,
+            text=inside if labelled else None,
+            texttemplate="%{text}" if labelled else None,
+            textfont={"color": "white", "size": 11},
             colorscale=scale,
             zmin=-0.5,
             zmax=steps - 0.5,
             xgap=2,
-            ygap=2 if len(devices) <= _LABELLED else 0,
+            ygap=2 if labelled else 0,
             showscale=False,
-            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+            hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
     )
     for status in statuses:
@@ -71,17 +78,17 @@ def jobs_chart(run: FleetRun) -> Chart:
                     marker={"color": _COLOURS[status], "symbol": "square", "size": 11},
                 )
             )
-    drawn.update_yaxes(autorange="reversed", showticklabels=len(devices) <= _LABELLED, ticks="")
+    drawn.update_yaxes(autorange="reversed", showticklabels=labelled, ticks="", showgrid=False)
     drawn.update_xaxes(ticks="", type="category", showgrid=False)
-    unnamed = " Point at a row for its name." if len(devices) > _LABELLED else ""
-    return Chart(
-        drawn, f"{count(len(devices), 'device type')} by {count(len(workloads), 'workload')}.{unnamed}", "Jobs"
-    )
+    unnamed = "" if labelled else " Point at a row for its name."
+    return Chart(drawn, f"{count(len(devices), 'device type')} by {count(len(workloads), 'workload')}.{unnamed}")
 
 
-def curve_chart(clusters: WorkloadClusters) -> Chart:
-    """Worst and mean loss by number of plans, and the number that was chosen."""
+def curve_chart(clusters: WorkloadClusters) -> Chart | None:
+    """Worst and mean loss by number of plans, and the number that was chosen; None where there is nothing to choose."""
     steps = [step for step in clusters.curve if step.mean_loss is not None]
+    if len(clusters.candidates) == 1:
+        return None
     drawn = figure("plans", "loss (%)", height=300)
     for name, values, colour, dash in (
         ("worst device", [step.worst_loss for step in steps], MODEL_COLOURS[1], "dash"),
@@ -111,8 +118,8 @@ def curve_chart(clusters: WorkloadClusters) -> Chart:
 
 
 def map_chart(clusters: WorkloadClusters) -> Chart | None:
-    """What every device would lose by each of the plans kept, those that share one together; None without plans."""
-    if not clusters.chosen:
+    """What every device would lose by each of the plans kept, those that share one together; None without a choice."""
+    if not clusters.chosen or len(clusters.candidates) == 1:
         return None
     columns = [clusters.candidates.index(plan.name) for plan in clusters.chosen]
     loss = clusters.loss[:, columns]
@@ -133,7 +140,7 @@ def map_chart(clusters: WorkloadClusters) -> Chart | None:
             text=text,
             colorscale=_LOSSES,
             zmin=0,
-            zmax=max(top, 1e-3),
+            zmax=max(top, 1.0),
             xgap=2,
             colorbar={"title": {"text": "loss (%)"}, "thickness": 10, "outlinewidth": 0},
             hovertemplate="%{customdata} by %{x}: %{text}<extra></extra>",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
@@ -56,10 +56,11 @@ def render_fleet(run: FleetRun, found: Sequence[WorkloadClusters], engine: str) 
 def _sections(run: FleetRun, found: Sequence[WorkloadClusters], engine: str) -> Iterator[tuple[str, str]]:
     if found:
         yield "Plans", plans_table(found).to_html()
-        curves = "".join(_chart(curve_chart(clusters)) for clusters in found)
-        yield "Loss by number of plans", f'<div class="grid">{curves}</div>{curve_table(found).to_html()}'
-        maps = "".join(_chart(chart) for clusters in found if (chart := map_chart(clusters)) is not None)
-        yield "Who shares a plan", f'<div class="grid">{maps}</div>'
+        curves = _grid(curve_chart(clusters) for clusters in found)
+        yield "Loss by number of plans", curves + curve_table(found).to_html()
+        maps = _grid(map_chart(clusters) for clusters in found)
+        if maps:
+            yield "Who shares a plan", maps
         yield "Assignment", assignment_table(found, _ROWS).to_html()
     yield "Jobs", _chart(jobs_chart(run)) + jobs_table(run, _ROWS).to_html()
     facts = {
@@ -91,6 +92,13 @@ def _card(label: str, value: str, detail: str) -> str:
         f'<div class="card"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
         f'<div class="detail">{escape(detail)}</div></div>'
     )
+
+
+def _grid(charts: Iterable[Chart | None]) -> str:
+    """Charts side by side; a workload with a single plan has none."""
+    drawn = "".join(_chart(chart) for chart in charts if chart is not None)
+    # The empty note keeps the table below at a distance.
+    return f'<div class="grid">{drawn}</div><p class="note"></p>' if drawn else ""
 
 
 def _chart(chart: Chart) -> str:

@@ -158,11 +158,9 @@ def assignment_table(found: Sequence[WorkloadClusters], most_rows: int) -> Table
     """The assignment for people; of many devices those that lose most."""
     rows = list(assignment_rows(found))
     shown = rows if len(rows) <= most_rows else sorted(rows, key=lambda row: -row["loss"])[:most_rows]
-    more = (
-        ""
-        if len(shown) == len(rows)
-        else f"The {most_rows} of {len(rows):,} that lose most; all are in assignment.csv."
-    )
+    more = ""
+    if len(shown) < len(rows):
+        more = f"{len(shown)} of {len(rows):,}, those that lose most; assignment.csv has all."
     return Table(
         "Assignment",
         ("device", ">devices", "workload", "plan", ">loss", ">own objective ms"),
