@@ -9,7 +9,7 @@ from ...formulation import Plan
 from ..identity import plan_digest
 from .engine import Engine, EngineError, InProcess, Task
 from .jobs import Fleet, Workload
-from .transfer import Row, Trial, family_of, for_any_device, score_plans
+from .transfer import Member, Row, Trial, for_any_device, member_of, score_plans
 
 MAX_CANDIDATES = 60
 """Plans of a workload that are tried on all devices: those that most devices have as their own."""
@@ -67,18 +67,13 @@ def _scores(
 ) -> NDArray[np.float64]:
     """Objective of every plan on every row, shape (rows, plans)."""
     families: dict[tuple[str, str], list[int]] = {}
-    members = []
+    members: list[Member] = []
     for i, row in enumerate(rows):
         file = str(row.jobs[0].device.profile)
-        member = family_of(row.variant, workload.scenario, fleet.profiles[file])
-        members.append(member)
-        families.setdefault((file, member.variant.model_dump_json()), []).append(i)
+        members.append(member_of(row.variant, workload.scenario, fleet.profiles[file]))
+        families.setdefault((file, members[i].family.model_dump_json()), []).append(i)
     tasks = [
-        Task(
-            str(k),
-            file,
-            Trial(members[at[0]].variant, workload.scenario, tuple(members[i].factor for i in at), tuple(plans)),
-        )
+        Task(str(k), file, Trial(workload.scenario, tuple(members[i] for i in at), tuple(plans)))
         for k, ((file, _), at) in enumerate(families.items())
     ]
     scores = np.full((len(rows), len(plans)), np.inf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,69 +45,82 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Family:
-    """A device that others only differ from in how fast all of it is.
+class Member:
+    """A device as one of a family, whose devices differ in speed as a whole and in how much memory they have.
 
-    Where one factor f multiplies the times of every processor and nothing is moved over links, f multiplies latencies,
-    responses and utilisations too, and leaves memory as it is: which requests compete depends on deadlines and rates
-    alone (`competing_releases`). So a plan is scored once for all factors.
+    Where one factor f multiplies the times of every processor and nothing is moved over links, f multiplies
+    latencies, responses and utilisations too, and leaves memory as it is: which requests compete depends on deadlines
+    and rates alone (`competing_releases`). What a plan needs of a memory does not depend on its size. So a plan is
+    scored once for the whole family.
 
     Attributes
     ----------
-    variant : Variant
-        Of the device with factor 1.
+    family : Variant
+        The device with factor 1 and the profile's memory.
     factor : float
+    limit_bytes : dict of str to int
+        What the models may use of each memory.
     """
 
-    variant: Variant
+    family: Variant
     factor: float
+    limit_bytes: Mapping[str, int]
 
 
-def family_of(variant: Variant, scenario: Scenario, profile: Profile) -> Family:
-    """The family of a device; its own alone, with factor 1, where its processors differ or have links between them."""
+def member_of(variant: Variant, scenario: Scenario, profile: Profile) -> Member:
+    """The device as a member; with factor 1 where its processors differ or have links between them."""
     own = scenario.platform if scenario.platform != "local" else profile.platform
     platform = variant.platform or own
+    limits = {}
+    for memory in platform.memories:
+        capacity = variant.memory_bytes.get(memory.name, int(memory.capacity_bytes))
+        limits[memory.name] = min(capacity, int(scenario.limits.memory_bytes.get(memory.name, capacity)))
+    bare = variant.model_copy(update={"memory_bytes": {}})
     factors = {variant.time_factor.get(processor.name, 1.0) for processor in platform.processors}
     if len(factors) > 1 or len({processor.memory for processor in platform.processors}) > 1:
-        return Family(variant, 1.0)
-    return Family(variant.model_copy(update={"time_factor": {}}), factors.pop())
+        return Member(bare, 1.0, limits)
+    return Member(bare.model_copy(update={"time_factor": {}}), factors.pop(), limits)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a worker is asked: what plans would cost on the devices of a family, by their factors."""
+    """What a worker is asked: what plans would cost on the devices of a family."""
 
-    variant: Variant
     scenario: Scenario
-    factors: tuple[float, ...]
+    members: tuple[Member, ...]
     plans: tuple[Plan, ...]
 
 
 def score_plans(profile: Profile, trial: Trial) -> NDArray[np.float64]:
-    """Objective of every plan on every device of a family, shape (factors, plans); infinite where it breaks a limit."""
-    problem = problem_on(profile, trial.variant, trial.scenario)
-    factors = np.array(trial.factors)
-    return np.column_stack([scaled_objectives(problem, plan, factors) for plan in trial.plans])
+    """Objective of every plan on every member of a family, shape (members, plans); infinite where it breaks a limit."""
+    problem = problem_on(profile, trial.members[0].family, trial.scenario)
+    return np.column_stack([objectives_of(problem, plan, trial.members) for plan in trial.plans])
 
 
-def scaled_objectives(problem: Problem, plan: Plan, factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Objective of a plan where all times are multiplied by each factor, shape (factors,); infinite beyond a limit.
+def objectives_of(problem: Problem, plan: Plan, members: Sequence[Member]) -> NDArray[np.float64]:
+    """Objective of a plan on every member of a family, shape (members,); infinite beyond a limit.
 
     Parameters
     ----------
     problem : Problem
-        Without links that the plan moves anything over, or with the factor 1 alone.
+        Of the family.
     plan : Plan
-        One that was made for other models, or that the device cannot run, is infinite everywhere.
-    factors : ndarray, shape (factors,)
+        One that was made for other models, or that the family cannot run, is infinite everywhere.
+    members : sequence of Member
     """
+    nowhere = np.full(len(members), np.inf)
     try:
         evaluation = evaluate(problem, plan)
     except EdgePlanError:
-        return np.full(len(factors), np.inf)
-    if not evaluation.models or any(violation.kind == "memory" for violation in evaluation.violations):
-        return np.full(len(factors), np.inf)
-    return np.where(factors <= _largest_factor(problem, evaluation), evaluation.objective * factors, np.inf)
+        return nowhere
+    if not evaluation.models:
+        return nowhere
+    factors = np.array([member.factor for member in members])
+    keeps = factors <= _largest_factor(problem, evaluation)
+    for name, used in evaluation.memory_bytes.items():
+        limits = np.array([member.limit_bytes[name] for member in members])
+        keeps &= used <= limits * (1 + MICROSECOND_TOLERANCE)
+    return np.where(keeps, evaluation.objective * factors, np.inf)
 
 
 def _largest_factor(problem: Problem, evaluation: Evaluation) -> float:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from edgeplan.formulation import Plan, Problem, Provenance, Scenario, evaluate
+from edgeplan.formulation import Limits, Plan, Problem, Provenance, Scenario, evaluate
 from edgeplan.interface.fleet.candidates import losses
 from edgeplan.interface.fleet.devices import Variant, problem_on
-from edgeplan.interface.fleet.transfer import family_of, for_any_device, scaled_objectives
+from edgeplan.interface.fleet.transfer import Member, for_any_device, member_of, objectives_of
 from edgeplan.solvers.testing import ProblemKind, random_plan, random_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,14 +24,21 @@ def slower(problem: Problem, factor: float) -> Problem:
     return problem.replace(models=models)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 5000), factor=st.floats(0.2, 5.0), objective=st.sampled_from(["response", "latency"]))
-def test_a_scaled_score_is_the_evaluators(seed: int, factor: float, objective: str) -> None:
-    kind = ProblemKind(objective=objective, models=3, layers=4, streams=True, deadline_slack=2.0, memory_slack=1.2)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 5000),
+    factor=st.floats(0.2, 5.0),
+    share=st.floats(0.5, 1.5),
+    objective=st.sampled_from(["response", "latency"]),
+)
+def test_a_score_within_a_family_is_the_evaluators(seed: int, factor: float, share: float, objective: str) -> None:
+    kind = ProblemKind(objective=objective, models=3, layers=4, streams=True, deadline_slack=2.0, memory_slack=None)
     problem = random_problem(kind, seed)
     plan = random_plan(problem, np.random.default_rng(seed + 1))
-    (found,) = scaled_objectives(problem, plan, np.array([factor]))
-    truth = evaluate(slower(problem, factor), plan)
+    needed = evaluate(problem, plan).memory_bytes["host"]
+    limits = {"host": max(1, int(needed * share))}
+    (found,) = objectives_of(problem, plan, [Member(Variant(), factor, limits)])
+    truth = evaluate(slower(problem, factor).replace(limits=Limits(memory_bytes=limits)), plan)
     if truth.feasible:
         assert found == pytest.approx(truth.objective)
     else:
@@ -39,28 +46,34 @@ def test_a_scaled_score_is_the_evaluators(seed: int, factor: float, objective: s
         assert found == np.inf or all(v.value <= v.limit * (1 + 3e-6) for v in truth.violations)
 
 
+ANY = Member(Variant(), 1.0, {"ram": 2**40})
+
+
 def test_a_plan_for_another_model_cannot_be_taken(problem: Problem, plan: Plan) -> None:
     other = plan.models[0].model_copy(update={"sha256": "0" * 64})
     foreign = plan.model_copy(update={"models": (other, *plan.models[1:])})
-    assert scaled_objectives(problem, foreign, np.ones(2)).tolist() == [np.inf, np.inf]
+    assert objectives_of(problem, foreign, [ANY, ANY]).tolist() == [np.inf, np.inf]
+    assert np.isfinite(objectives_of(problem, plan, [ANY])).all()
 
 
 def test_a_plan_on_cores_that_a_device_lacks_cannot_be_taken(files: "Files", profile: "Profile", plan: Plan) -> None:
     scenario = Scenario.load(files.scenario())
-    smaller = problem_on(profile, Variant(cores={"cpu": 1}), scenario)
-    assert scaled_objectives(smaller, plan, np.ones(1)).tolist() == [np.inf]
-    same = problem_on(profile, Variant(memory_bytes={"ram": 100 * 2**20}), scenario)
-    assert np.isfinite(scaled_objectives(same, plan, np.ones(1))).all()
+    for cores, possible in ((1, False), (2, True)):
+        member = member_of(Variant(cores={"cpu": cores}), scenario, profile)
+        (found,) = objectives_of(problem_on(profile, member.family, scenario), plan, [member])
+        assert np.isfinite(found) == possible
 
 
-def test_devices_that_only_differ_in_speed_are_one_family(files: "Files", profile: "Profile") -> None:
+def test_devices_that_only_differ_in_speed_and_memory_are_one_family(files: "Files", profile: "Profile") -> None:
     scenario = Scenario.load(files.scenario())
-    families = [
-        family_of(Variant(time_factor={"cpu": f}, memory_bytes={"ram": size}), scenario, profile)
-        for f, size in ((1.5, 100), (0.5, 100), (1.5, 200))
-    ]
-    assert families[0].variant == families[1].variant != families[2].variant
-    assert [family.factor for family in families] == [1.5, 0.5, 1.5]
+    first, second, third = (
+        member_of(Variant(time_factor={"cpu": f}, memory_bytes={"ram": size * 2**20}, cores=cores), scenario, profile)
+        for f, size, cores in ((1.5, 100, {}), (0.5, 200, {}), (1.5, 100, {"cpu": 1}))
+    )
+    assert first.family == second.family != third.family
+    assert (first.factor, second.factor) == (1.5, 0.5)
+    # The scenario allows 128 MiB.
+    assert [m.limit_bytes["ram"] / 2**20 for m in (first, second)] == [100, 128]
 
 
 def test_a_varied_device_is_what_it_says(files: "Files", profile: "Profile") -> None:
