@@ -124,7 +124,8 @@ def map_chart(clusters: WorkloadClusters) -> Chart | None:
     columns = [clusters.candidates.index(plan.name) for plan in clusters.chosen]
     loss = clusters.loss[:, columns]
     own = np.array([row.result.objective for row in clusters.rows], dtype=np.float64)
-    order = np.lexsort((own, clusters.chosen_of))
+    lost = loss[np.arange(len(own)), clusters.chosen_of]
+    order = np.lexsort((own, lost, clusters.chosen_of))
     names = [_row_name(clusters, int(i)) for i in order]
     labels = [plan.name.removeprefix(f"{clusters.workload.file_name}-") for plan in clusters.chosen]
     shown = np.where(np.isfinite(loss), 100 * loss, np.nan)[order]

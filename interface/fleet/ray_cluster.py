@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,9 @@ from .engine import MAX_ATTEMPTS, Batches, Done, EngineError, Task, Work, attemp
 
 _IN_FLIGHT = 2
 """Batches handed over for each worker: one runs, one waits; no worker waits and nothing piles up."""
+
+
+_KNOCK_S = 5.0
 
 
 class RayCluster:
@@ -60,6 +64,7 @@ class RayCluster:
                 if self._address is None:
                     ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
                 else:
+                    _knock(self._address)
                     ray.init(address=self._address, **quiet)
             except (ConnectionError, OSError, RuntimeError, ValueError) as error:
                 raise EngineError(
@@ -120,6 +125,13 @@ class RayCluster:
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
+
+
+def _knock(address: str) -> None:
+    """Raise the system's error where nobody listens: Ray itself would go on asking for many minutes."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
 
 
 def _run_batch(work: Work, shared: Any, payloads: list[Any]) -> list[tuple[Any, str, float]]:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 from edgeplan.formulation import UnsupportedError
-from edgeplan.interface.fleet.engine import MAX_ATTEMPTS, Batches, Done, Engine, InProcess, Task
+from edgeplan.interface.fleet.engine import MAX_ATTEMPTS, Batches, Done, Engine, EngineError, InProcess, Task
 from edgeplan.interface.fleet.processes import Processes
 from edgeplan.interface.fleet.ray_cluster import RayCluster
 
@@ -134,6 +134,13 @@ def test_a_batch_shares_one_thing_and_suspects_go_alone() -> None:
         assert len({task.shared for task in batch}) == 1
         taken += batch
     assert len({task.key for task in taken}) == len(taken) == 79
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_cluster_that_does_not_answer_is_refused() -> None:
+    with pytest.raises(EngineError, match="127.0.0.1:1"), RayCluster(address="127.0.0.1:1"):
+        pass
 
 
 def test_ray_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
