@@ -139,7 +139,7 @@ def test_a_batch_shares_one_thing_and_suspects_go_alone() -> None:
 @pytest.mark.slow
 @needs_ray
 def test_a_cluster_that_does_not_answer_is_refused() -> None:
-    with pytest.raises(EngineError, match="127.0.0.1:1"), RayCluster(address="127.0.0.1:1"):
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:1"), RayCluster(address="127.0.0.1:1"):
         pass
 
 
