@@ -26,11 +26,17 @@ $(DEV_STAMP): pyproject.toml | $(BIN)/python
 demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside the default set-up, re-plan on drift
 	$(BIN)/edgeplan demo --output demo-output
 
+# What only computes runs in two processes. What serves and measures has the machine to itself.
+COMPUTING := tests/formulation tests/solvers
+ALONE := $(filter-out $(COMPUTING) %.py tests/__pycache__,$(wildcard tests/*))
+
 test: $(DEV_STAMP)  ## the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(COMPUTING)
+	$(BIN)/python -m pytest $(ALONE)
 
 test-all: $(DEV_STAMP)  ## every test, the slow ones too
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist worksteal $(COMPUTING)
+	$(BIN)/python -m pytest -m 'slow or not slow' $(ALONE)
 
 check: $(DEV_STAMP)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -245,26 +245,26 @@ class Executor:
         request = self._requests.get(start.request)
         if request is None:
             return None  # it was given up before anybody took it
-        failure: BaseException | None = None
+        failure = ""  # in words: the error itself and this frame would be a cycle, which keeps tensors and sessions
         began, began_cpu = now_us(), time.thread_time_ns()
         try:
             worker.hold(request.runnable.steps[start.step], start)
             began, began_cpu = now_us(), time.thread_time_ns()
             request.runnable.run_step(start.step, request.tensors, start.gang)
         except BaseException as error:  # whatever a backend or the system raises concerns this request only
-            failure = error
+            failure = str(error) or type(error).__name__
         cpu_us = (time.thread_time_ns() - began_cpu) / 1e3
         with self._lock:
             if worker.left or (start.request, start.step) not in self._running:
                 return None
             now = now_us()
             request.record.segments.append(SegmentRecord(start.step, start.cores, began, now, cpu_us, start.gang))
-            if failure is None:
+            if not failure:
                 self._pace.observe(request.record.model, request.expected_us(start), now - began, now)
-            if failure is not None:
-                request.record.error = f"segment {start.step}: {failure or type(failure).__name__}"
+            else:
+                request.record.error = f"segment {start.step}: {failure}"
                 request.record.failed_segment = start.step
-            ended = self._ended(start, failed=failure is not None)
+            ended = self._ended(start, failed=bool(failure))
             mine, others = None, []
             for following in self._starts():
                 if following.cores[0] == worker.core:

@@ -214,7 +214,7 @@ class LiveRuntime:
             )
         if isinstance(entered, Asked):
             return asked.future
-        served = entered.served
+        served, serial = entered.served, entered.serial
         self.observer.arrived(model, asked.arrival_us)
         try:
             future = self._executor.submit(
@@ -229,9 +229,10 @@ class LiveRuntime:
                 label=label,
             )
         except BaseException:
-            self._lineup.left(entered.serial)  # else what serves it would never be closed
+            self._lineup.left(serial)  # else what serves it would never be closed
             raise
-        future.add_done_callback(lambda _: self._lineup.left(entered.serial))
+        # The number only: who keeps the future shall not keep sessions.
+        future.add_done_callback(lambda _: self._lineup.left(serial))
         return future
 
     def swap(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -76,9 +78,12 @@ def serve(control: Connection, log: Connection, folder: Path, plans: Sequence[Pl
                         engine.runtime.swap(case.problem, plans[details[0]])
                     elif order == "sabotage":
                         saboteur.begin(*details)
-                    control.send(
-                        engine.runtime.plan.model_dump_json(exclude={"solver"}) if order == "plan" else planner.pid
-                    )
+                    answer: object = planner.pid
+                    if order == "plan":
+                        answer = engine.runtime.plan.model_dump_json(exclude={"solver"})
+                    elif order == "threads":
+                        answer = Counter(re.sub(r"[0-9]+", "#", thread.name) for thread in threading.enumerate())
+                    control.send(answer)
 
         def listening(port: int) -> None:
             control.send(port)

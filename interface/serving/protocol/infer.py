@@ -74,7 +74,10 @@ async def _ended(future: Future[Any]) -> Any:
 
     future.add_done_callback(tell)
     await ended
-    return future.result()
+    try:
+        return future.result()
+    finally:
+        del future  # else it, its error and this frame would be a cycle, which keeps tensors, and sessions that hung
 
 
 def _wake(ended: asyncio.Future[None]) -> None:

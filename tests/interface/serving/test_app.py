@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -127,6 +129,43 @@ def test_a_model_that_is_refused_for_failing_is_not_ready(toys: Toys, monkeypatc
         answer = client.get("/v2/models/left/ready")
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
         assert client.get("/v2/models/right/ready").status_code == 200
+
+
+def test_a_request_that_fails_leaves_nothing_behind_for_the_garbage_collector(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, failing = Pipeline.run_step, [True]
+
+    def broken(self: Pipeline, *arguments: Any) -> None:
+        if failing[0]:
+            raise RuntimeError("no such device")
+        run(self, *arguments)
+
+    with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(adapt=False)) as engine:
+        futures: list[weakref.ref[Any]] = []
+        submit = engine.submit
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            future = submit(*arguments, **named)
+            futures.append(weakref.ref(future))
+            return future
+
+        monkeypatch.setattr(engine, "submit", watched)
+        monkeypatch.setattr(Pipeline, "run_step", broken)
+        client = TestClient(create_app(engine))
+        gc.collect()
+        gc.disable()
+        try:
+            assert client.post("/v2/models/left/infer", json=request_for(toys)).status_code == 500
+            late = request_for(toys, parameters={"timeout": 1})
+            assert client.post("/v2/models/left/infer", json=late).status_code == 503
+            until_s = time.monotonic() + 5  # the worker lets go after it has answered
+            while any(future() for future in futures) and time.monotonic() < until_s:
+                time.sleep(0.01)
+            assert [future() for future in futures] == [None, None]
+        finally:
+            gc.enable()
+            failing[0] = False
 
 
 def test_without_the_token_only_health_and_the_page_are_shown(toys: Toys, engine: Engine) -> None:
