@@ -16,6 +16,7 @@ from .commands.demo import demo
 from .commands.diff import diff
 from .commands.explain import explain
 from .commands.export import export
+from .commands.fleet import fleet
 from .commands.import_file import import_file
 from .commands.pareto import pareto
 from .commands.plan import plan
@@ -93,6 +94,7 @@ app.command("co-run")(co_run)
 app.command("import")(import_file)
 app.command()(export)
 app.add_typer(planner, name="planner")
+app.command()(fleet)
 
 
 def main() -> None:

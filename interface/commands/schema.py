@@ -11,6 +11,7 @@ import typer
 from ...formulation import Allocation, ContentionModel, Plan, Scenario
 from ...formulation.tenancy import TenancyScenario
 from ...formulation.throughput import ServicePlan
+from ..fleet.spec import FleetSpec
 from ..output import Format, FormatOption
 from ..run_record import RunRecord
 
@@ -27,6 +28,7 @@ class Document(StrEnum):
     CONTENTION = "contention"
     SERVICE_PLAN = "service-plan"
     LOCK = "lock"
+    FLEET = "fleet"
 
 
 def schema(
@@ -47,6 +49,7 @@ def schema(
         Document.CONTENTION: ContentionModel,
         Document.SERVICE_PLAN: ServicePlan,
         Document.LOCK: Lock,
+        Document.FLEET: FleetSpec,
     }
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
