@@ -14,7 +14,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from ..identity import profile_digest
 from ..serving.http.described import DescribedApp
 from ..serving.http.gate import AppSettings, Gate
 from ..serving.http.refusal import Refusal, answer_status, refusals
@@ -23,10 +22,10 @@ from .answers import report_of
 from .example import SCENARIO, example_profile
 from .limits import PlannerLimits
 from .metrics import registry_of
-from .questions import profile_of, question_of, scenario_of
-from .records import JobRecord, ProfileRecord, Question
+from .records import JobRecord, ProfileRecord
 from .store import JobStore, QueueFull
 from .streams import stream
+from .submissions import asked_question, kept_profile
 
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
@@ -158,7 +157,7 @@ def _add_profile_routes(app: PlannerApp) -> None:
     @app.post("/profiles", tags=["profiles"], status_code=201, responses={200: {"model": schemas.ProfileView}})
     def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
         """Keep a profile; jobs may then name it by its id. 200 where it was there already."""
-        record, new = _kept(app.jobs, asked)
+        record, new = kept_profile(app.jobs, asked)
         response.status_code = 201 if new else 200
         response.headers["Location"] = f"/profiles/{record.id}"
         return _profile_view(record)
@@ -176,7 +175,7 @@ def _add_job_routes(app: PlannerApp) -> None:
     @app.post("/jobs", tags=["jobs"], status_code=202, responses={200: {"model": schemas.JobView}, **refusals(404)})
     def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
         """Ask a question. Who asks the same again gets the same job; with 200, it has been answered."""
-        job = app.jobs.submit(_question(app, asked))
+        job = app.jobs.submit(asked_question(app.jobs, app.limits, asked))
         if job.status == "queued":
             app.wake()
         response.status_code = 200 if job.has_ended else 202
@@ -276,54 +275,6 @@ def _refuse_unanswered(job: JobRecord) -> None:
         got = f"one that {'failed: ' + job.error if job.status == 'failed' else 'is ' + job.status}"
         remedy = "" if job.has_ended else "Follow its events, or ask again later."
         raise Refusal(409, f"job {job.id[:12]}…", "one that is done", got=got, remedy=remedy)
-
-
-def _question(app: PlannerApp, asked: schemas.AskJob) -> Question:
-    if (asked.profile is None) == (asked.profile_id is None):
-        got = "neither" if asked.profile is None else "both"
-        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got)
-    try:
-        scenario = scenario_of(asked.scenario, app.limits)
-        if asked.profile_id is not None:
-            text = app.jobs.profile_text(asked.profile_id)
-            if text is None:
-                remedy = "Upload it: POST /profiles."
-                raise Refusal(404, f"profile {asked.profile_id[:12]}…", "one that was uploaded", remedy=remedy)
-            profile, profile_id = profile_of(json.loads(text)), asked.profile_id
-        else:
-            profile = profile_of(asked.profile or {})
-            profile_id = profile_digest(profile)
-        question = question_of(
-            scenario,
-            profile,
-            profile_id,
-            asked.objective,
-            asked.method,
-            asked.time_limit_s,
-            asked.seed,
-            app.limits,
-        )
-        if asked.profile is not None:
-            app.jobs.add_profile(profile_id, _names(profile), profile.model_dump_json())
-        return question
-    except ValueError as error:  # what no text can hold, or no JSON: lone surrogates, numbers that are none
-        raise _unwritable(error) from error
-
-
-def _kept(jobs: JobStore, given: dict[str, Any]) -> tuple[ProfileRecord, bool]:
-    try:
-        profile = profile_of(given)
-        return jobs.add_profile(profile_digest(profile), _names(profile), profile.model_dump_json())
-    except ValueError as error:
-        raise _unwritable(error) from error
-
-
-def _unwritable(error: ValueError) -> Refusal:
-    return Refusal(400, "request", "text and numbers that JSON can hold", got=str(error)[:200])
-
-
-def _names(profile: Any) -> tuple[str, ...]:
-    return tuple(model.name for model in profile.models)
 
 
 def _job_view(job: JobRecord) -> schemas.JobView:
