@@ -20,8 +20,7 @@ $(DEMO_STAMP): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[openvino,serve,dev,docs]'
-	$(BIN)/pip install --quiet --editable '.[openvino,serve,planner,postgres,dev]'
+	$(BIN)/pip install --quiet --editable '.[openvino,serve,planner,postgres,docs,dev]'
 	@touch $@ $(DEMO_STAMP)
 
 demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside the default set-up, re-plan on drift
