@@ -56,7 +56,7 @@ class RayCluster:
 
     def __enter__(self) -> Self:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
-        import ray
+        ray = _ray()
 
         if not ray.is_initialized():
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -81,15 +81,15 @@ class RayCluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import ray
+        ray = _ray()
 
         if self._is_ours:
             ray.shutdown()
 
     def run(self, work: Work, shared: Mapping[str, Any], tasks: Sequence[Task]) -> Iterator[Done]:
         """Run the tasks."""
-        import ray
-        from ray.exceptions import RayError, RayTaskError
+        ray = _ray()
+        RayError, RayTaskError = ray.exceptions.RayError, ray.exceptions.RayTaskError
 
         batches = Batches(tasks, self.workers)
         remote = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(_run_batch)
@@ -136,3 +136,8 @@ def _knock(address: str) -> None:
 
 def _run_batch(work: Work, shared: Any, payloads: list[Any]) -> list[tuple[Any, str, float]]:
     return [attempt(work, shared, payload) for payload in payloads]
+
+
+def _ray() -> Any:
+    """Ray, which is an extra: types are checked without it."""
+    return importlib.import_module("ray")

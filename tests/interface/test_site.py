@@ -86,7 +86,7 @@ def test_formulas_become_mathml() -> None:
     formulas = hook("formulas")
     assert "<mfrac>" in formulas.mathml(r"\frac{a}{b}", block=True, where="here")
     large = formulas.mathml(r"\Big( x \big\rfloor \dots", block=False, where="here")
-    assert large.count("<mo") >= 3
+    assert all(sign in large for sign in "(⌋…"), "each docutils has elements of its own for them"
     with pytest.raises(PluginError, match="here"):
         formulas.mathml(r"\nosuchcommand{x}", block=False, where="here")
 
