@@ -297,7 +297,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "scenario-accelerator.md"
 
 
 def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^( *)```{language}[^\n]*\n(.*?)^ *```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    found = re.findall(
+        rf"^( *)```{language}[^\n]*\n(.*?)^ *```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     return [textwrap.dedent(block) for _, block in found]
 
 
