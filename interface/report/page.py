@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from ...profiles.cache import written_whole
 from ..table import Table
 from .contents import Contents
 from .document import Block, Document, Facts, Gallery, Section, document_of
@@ -21,12 +20,8 @@ MANY_BARS = 60
 def write_report(contents: Contents | Document, path: str | Path) -> Path:
     """Write the report and return its path. The file appears whole or not at all."""
     target = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as file:
-        file.write(render(contents))
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, target)
+    with written_whole(target) as temporary:
+        temporary.write_text(render(contents), encoding="utf-8")
     return target
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
@@ -15,6 +13,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from ...profiles.cache import written_whole
 from .. import report
 from ..report.chart import Chart
 from ..units import milliseconds, percent
@@ -26,12 +25,8 @@ from .sweeps import Sweep
 def write_page(sweep: Sweep, title: str, path: str | Path) -> Path:
     """Write the page and return its path. The file appears whole or not at all."""
     target = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as file:
-        file.write(render(sweep, title))
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, target)
+    with written_whole(target) as temporary:
+        temporary.write_text(render(sweep, title), encoding="utf-8")
     return target
 
 

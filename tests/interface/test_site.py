@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -16,7 +17,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_mkdocs = pytest.mark.skipif(
-    not all(find_spec(name) for name in ("mkdocs", "material", "mkdocstrings", "docutils")), reason="extra `docs`"
+    not all(find_spec(name) for name in ("mkdocs", "material", "mkdocstrings", "docutils")),
+    reason="builds the site with the packages of the extra `docs`, which are not installed",
 )
 
 
@@ -32,7 +34,9 @@ def hook(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def generated() -> ModuleType:
-    pytest.importorskip("mkdocs", reason="extra `docs`")
+    pytest.importorskip(
+        "mkdocs", reason="builds the site with the packages of the extra `docs`, which are not installed"
+    )
     return hook("generated")
 
 
@@ -86,7 +90,9 @@ def test_formulas_become_mathml() -> None:
     formulas = hook("formulas")
     assert "<mfrac>" in formulas.mathml(r"\frac{a}{b}", block=True, where="here")
     large = formulas.mathml(r"\Big( x \big\rfloor \dots", block=False, where="here")
-    assert all(sign in large for sign in "(⌋…"), "each docutils has elements of its own for them"
+    signs = [element.text.strip() for element in ET.fromstring(large).iter() if (element.text or "").strip()]
+    assert signs == ["(", "x", "⌋", "…"]
+    assert large.count("maxsize") == 2, "both delimiters are large"
     with pytest.raises(PluginError, match="here"):
         formulas.mathml(r"\nosuchcommand{x}", block=False, where="here")
 

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,10 @@ from edgeplan.interface.fleet.engine import MAX_ATTEMPTS, Batches, Done, Engine,
 from edgeplan.interface.fleet.processes import Processes
 from edgeplan.interface.fleet.ray_cluster import RayCluster
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="hands work to Ray, which the extra `fleet` brings and which is not installed",
+)
 PROCESSES = pytest.param(lambda: Processes(2), id="processes")
 RAY = pytest.param(lambda: RayCluster(2), id="ray", marks=[pytest.mark.slow, needs_ray])
 IN_PROCESS = pytest.param(InProcess, id="in process")
@@ -101,7 +104,8 @@ def test_what_always_kills_its_worker_fails_alone(work: ModuleType, any_engine: 
 def test_a_run_that_is_given_up_leaves_nothing_behind(work: ModuleType, any_engine: Engine) -> None:
     begun = any_engine.run(work.multiply, {"all": 1}, [Task(str(k), "all", k) for k in range(50)])
     next(begun)
-    begun.close()  # type: ignore[attr-defined]  # a generator, as all engines return
+    assert isinstance(begun, Generator), "so that it can be given up"
+    begun.close()
     assert {d.result for d in run(any_engine, work.multiply, 3, [1, 2]).values()} == {3, 6}
 
 

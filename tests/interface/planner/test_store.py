@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edgeplan.interface.planner.database import Database, StoreError
 from edgeplan.interface.planner.limits import PlannerLimits
-from edgeplan.interface.planner.records import ENDED, Claim, Question
+from edgeplan.interface.planner.records import ENDED, Claim, JobRecord, Question
 from edgeplan.interface.planner.store import JobStore, QueueFull
 from edgeplan.interface.planner.tables import JobRow, MetaRow
 from edgeplan.interface.planner.work_store import WorkStore
@@ -19,6 +19,11 @@ from edgeplan.interface.planner.work_store import WorkStore
 from .conftest import LIMITS
 
 PROFILE = "a" * 64
+
+
+def there(job: JobRecord | None) -> JobRecord:
+    assert job is not None, "jobs that were submitted are there"
+    return job
 
 
 def ask(jobs: JobStore, number: int = 0) -> Question:
@@ -89,7 +94,7 @@ def test_failed_and_cancelled_questions_are_asked_anew(jobs: JobStore, work: Wor
     job = submit(jobs)
     work.finish(taken(work), "failed", error="broken")
     assert jobs.submit(ask(jobs)).status == "queued"
-    assert jobs.cancel(job).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.cancel(job)).status == "cancelled"
     assert jobs.submit(ask(jobs)).status == "queued"
     assert taken(work).attempt == 1
     assert statuses(jobs, job) == ["queued", "running", "failed", "queued", "cancelled", "queued", "running"]
@@ -172,16 +177,16 @@ def test_what_is_given_back_in_order_costs_no_attempt(jobs: JobStore, work: Work
 
 def test_cancel_before_while_and_after(database: Database, jobs: JobStore, work: WorkStore) -> None:
     waiting, running, lost, over = (submit(jobs, number) for number in range(4))
-    assert jobs.cancel(waiting).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.cancel(waiting)).status == "cancelled"
     claim = taken(work)
     assert claim.question.id == running
-    assert jobs.cancel(running).status == "running"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.cancel(running)).status == "running"
     assert work.beat(claim) == "cancel"
     assert work.finish(claim, "cancelled")
     lose(database, taken(work))
-    assert jobs.cancel(lost).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.cancel(lost)).status == "cancelled"
     work.finish(taken(work), "done", result="1")
-    assert jobs.cancel(over).status == "done"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.cancel(over)).status == "done"
     assert jobs.cancel("f" * 64) is None
 
 
@@ -193,7 +198,7 @@ def test_a_cancelled_job_whose_worker_was_lost_is_not_begun_again(
     jobs.cancel(job)
     lose(database, claim)
     assert work.claim() is None
-    assert jobs.get(job).status == "cancelled"  # type: ignore[union-attr]  # it is there
+    assert there(jobs.get(job)).status == "cancelled"
 
 
 def test_events_go_on_where_a_client_left_off(jobs: JobStore, work: WorkStore) -> None:
@@ -201,7 +206,7 @@ def test_events_go_on_where_a_client_left_off(jobs: JobStore, work: WorkStore) -
     claim = taken(work)
     for number in range(5):
         assert work.beat(claim, [{"objective": float(number), "front": [[1.0, 2.0]]}]) == "go on"
-    assert jobs.get(job).progress == {"objective": 4.0}  # type: ignore[union-attr]  # it is there
+    assert there(jobs.get(job)).progress == {"objective": 4.0}
     events, over = jobs.events(job, 4)
     assert not over
     assert [json.loads(event.data)["objective"] for event in events] == [2.0, 3.0, 4.0]
@@ -300,7 +305,7 @@ def test_every_job_ends_exactly_once_however_workers_die(database: Database, job
 def test_what_no_text_can_hold_is_kept_out_of_it(jobs: JobStore, work: WorkStore) -> None:
     job = submit(jobs)
     assert work.finish(taken(work), "failed", error="a\0b" + "x" * 10_000)
-    assert jobs.get(job).error.startswith("abx")  # type: ignore[union-attr]  # it is there
+    assert there(jobs.get(job)).error.startswith("abx")
 
 
 def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkStore) -> None:
@@ -310,7 +315,7 @@ def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkSt
     work.finish(taken(work), "done", result="[1]")
     again = Database(where)
     store = JobStore(again, PlannerLimits())
-    assert store.get(job).status == "running"  # type: ignore[union-attr]  # it is there
+    assert there(store.get(job)).status == "running"
     assert store.result(with_result) == "[1]"
     again.close()
 
