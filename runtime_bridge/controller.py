@@ -6,17 +6,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..formulation import EdgePlanError, Plan, PlanError, PlannerCancelled, Problem, evaluate
+from ..formulation import PlanError, Problem, evaluate
 from .clock import now_us
 from .decisions import Decision, Origin, PlanLog, WrittenPlans
 from .drift import Assumptions, Drift, DriftTest, Hysteresis
 from .observer import Observation
 from .probation import Probation
-from .replan import Replan
+from .replacement import Order, Outcome, Replacement
 from .resolver import Resolver, Solve
 from .runtime import LiveRuntime
 
@@ -27,16 +27,6 @@ _ON_PROBATION: tuple[Origin, ...] = ("drift", "fault")
 """Plans that nobody asked for are good, as the plan log has it, only when their probation is over."""
 _DRIFT_US, _QUIET_US = 2e6, 30e6
 """How long before a decision its world was there already: a drift was seen for a while, otherwise nothing changed."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    action: str
-    reason: str
-    solve_s: float = 0.0
-    swap_s: float = 0.0
-    replan: Replan | None = None
-    version_before: int = 0
 
 
 class Controller:
@@ -94,12 +84,11 @@ class Controller:
         self._hysteresis = hysteresis or Hysteresis()
         self._interval_s = interval_s
         self._time_limit_s = time_limit_s
-        self._min_gain = min_gain
-        self._seed = seed
         self._on_decision = on_decision
         self._files = runtime.files
         self.resolver = Resolver(runtime.observer, problem, self._files, solve)
         self._written = WrittenPlans(plan_log, runtime.history)
+        self._replacement = Replacement(runtime, self.resolver, self._written, min_gain=min_gain, seed=seed)
         self._probation = Probation(runtime)
         self._deciding = threading.Lock()
         self._for_drift = False  # whether what is being solved was nobody's question
@@ -143,7 +132,7 @@ class Controller:
                 self.assumed = self._test.updated(self.assumed, drifts, seen)
                 self._for_drift = True
                 try:
-                    outcome = self._resolved("drift", self._time_limit_s)
+                    outcome = self._solved(self._order("drift"))
                 finally:
                     self._for_drift = False
                 return self._decided("drift", at_us, outcome, drifts)
@@ -163,7 +152,7 @@ class Controller:
         """
         with self._deciding:
             at_us = now_us()
-            outcome = self._resolved("request", time_limit_s or self._time_limit_s, cancelled=cancelled)
+            outcome = self._solved(self._order("request"), time_limit_s, cancelled)
             words = f"{reason}: {outcome.reason}" if reason else outcome.reason
             return self._decided("request", at_us, replace(outcome, reason=words))
 
@@ -172,7 +161,7 @@ class Controller:
         with self._deciding:
             at_us = now_us()
             self.assumed = replace(self.assumed, **assumed)
-            return self._decided("fault", at_us, self._resolved("fault", self._time_limit_s), drifts)
+            return self._decided("fault", at_us, self._solved(self._order("fault")), drifts)
 
     def change(
         self,
@@ -211,9 +200,8 @@ class Controller:
             kept = {m: self.assumed.rate_hz.get(m, rate) if old.get(m) == rate else rate for m, rate in rates.items()}
             try:
                 self._adopt(problem, files, replace(self.assumed, rate_hz=kept))
-                outcome = self._resolved(
-                    "change", time_limit_s or self._time_limit_s, best_effort, setup, reason, cancelled, prove
-                )
+                order = Order("change", reason, best_effort, setup, prove)
+                outcome = self._solved(order, time_limit_s, cancelled)
             except BaseException:
                 self._adopt(*before)
                 raise
@@ -278,75 +266,22 @@ class Controller:
         # By times that were observed, a gang may be no faster any more than one core: nobody would plan it so now, but
         # it has served, and can again.
         seen = self.runtime.planned_for
-        outcome = self._swapped(seen if evaluate(seen, plan).models else self.problem, plan, origin, reason)
+        made_for = seen if evaluate(seen, plan).models else self.problem
+        outcome = self._replacement.by_plan(self._order(origin, reason), made_for, plan, self.problem, self._files)
         if outcome.action == "switched":
             self._written.gone_back_from(left, reason)
         return self._decided(origin, at_us, outcome)
 
-    def _resolved(
-        self,
-        origin: Origin,
-        time_limit_s: float,
-        best_effort: bool = True,
-        setup: Any = None,
-        why: str = "",
-        cancelled: threading.Event | None = None,
-        prove: Callable[[], object] | None = None,
-    ) -> _Outcome:
-        began_us = now_us()
-        same_models = {m.name: m.sha256 for m in self.problem.models} == {
-            m.name: m.sha256 for m in self.runtime.problem.models
-        }
-        running = self.runtime.plan if same_models else None
-        try:
-            outcome = self.resolver.ask(running, self.assumed, time_limit_s, self._seed, cancelled)
-        except PlannerCancelled as error:
-            return _Outcome("cancelled", str(error), (now_us() - began_us) / 1e6)
-        except EdgePlanError as error:
-            return _Outcome("failed", str(error), (now_us() - began_us) / 1e6)
-        solve_s = (now_us() - began_us) / 1e6
-        better, reason = outcome.worth_switching(self._min_gain)
-        words = f"{why}: {reason}" if why else reason
-        if outcome.unmet and not best_effort:
-            words = f"{why}: not every limit can be kept: {'; '.join(outcome.unmet)}"
-        if outcome.plan is None or (not best_effort and outcome.unmet):
-            return _Outcome("failed" if origin == "change" else "kept", words, solve_s, 0.0, outcome)
-        if not better and origin != "change":
-            return _Outcome("kept", words, solve_s, 0.0, outcome)
-        swapped = self._swapped(outcome.problem, outcome.plan, origin, words, setup, prove)
-        return replace(swapped, solve_s=solve_s, replan=outcome)
+    def _solved(
+        self, order: Order, time_limit_s: float | None = None, cancelled: threading.Event | None = None
+    ) -> Outcome:
+        limit_s = time_limit_s or self._time_limit_s
+        return self._replacement.by_solving(order, self.problem, self._files, self.assumed, limit_s, cancelled)
 
-    def _swapped(
-        self,
-        problem: Problem,
-        plan: Plan,
-        origin: Origin,
-        reason: str,
-        setup: Any = None,
-        prove: Callable[[], object] | None = None,
-    ) -> _Outcome:
-        """Exchange the plan; where it cannot be opened, or does not prove itself, say so."""
-        began_us, before = now_us(), self.runtime.version
-        back = self.runtime.planned_for, self.runtime.plan, self.runtime.problem, self.runtime.files
-        number = self._written.begin(plan, origin, reason, setup)
-        try:
-            swap_s = self.runtime.swap(problem, plan, scenario=self.problem, files=self._files)
-            try:
-                if prove is not None:
-                    prove()
-            except Exception:
-                self.runtime.swap(back[0], back[1], scenario=back[2], files=back[3])
-                raise
-        except Exception as error:  # whatever a backend raises: the old plan serves on
-            self._written.failed(number, str(error))
-            return _Outcome(
-                "failed", f"{reason}; but it could not be opened: {error}", 0.0, (now_us() - began_us) / 1e6
-            )
-        on_trial = origin in _ON_PROBATION and self._thread.is_alive()
-        self._written.serves(number, self.runtime.version, proved=not on_trial)
-        return _Outcome("switched", reason, 0.0, swap_s, None, before)
+    def _order(self, origin: Origin, reason: str = "") -> Order:
+        return Order(origin, reason, on_trial=origin in _ON_PROBATION and self._thread.is_alive())
 
-    def _decided(self, origin: Origin, at_us: float, outcome: _Outcome, drifts: tuple[Drift, ...] = ()) -> Decision:
+    def _decided(self, origin: Origin, at_us: float, outcome: Outcome, drifts: tuple[Drift, ...] = ()) -> Decision:
         found = outcome.replan
         decision = Decision(
             at_us,

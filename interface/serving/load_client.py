@@ -11,23 +11,18 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-import httptools
 import numpy as np
 
 from ...runtime_bridge import Arrivals
 from ...runtime_bridge.clock import now_us
 from .http.refusal import Refusal
+from .load_connections import Answer, Connections
 from .protocol.inference import HEADER_LENGTH
 from .protocol.tensors import datatype, from_bytes, to_bytes
-
-_LENGTH_HEADER = HEADER_LENGTH.lower().encode()
-_IDLE_US = 4e6
-"""A connection that was idle for longer is not used again: servers close theirs after 5 s and more, and a request that
-meets the closing is lost."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,10 @@ class Reply:
     error: str = ""
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def sending(self) -> None:
+        """It is sent now."""
+        self.sent_us = now_us()
+
     @property
     def response_us(self) -> float:
         """From when it was due to its end, however it ended."""
@@ -108,78 +107,6 @@ class Reply:
     def in_time(self, deadline_us: float) -> bool:
         """Whether it was answered with outputs within a deadline, relative to when it was due."""
         return not self.error and self.response_us <= deadline_us
-
-
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes
-    json_length: int
-
-
-class _Connection(asyncio.Protocol):
-    """One connection with one request at a time on it."""
-
-    def __init__(self) -> None:
-        self.usable = True
-        self.idle_from_us = 0.0
-        self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[_Answer] | None = None
-        self._parser: Any = None
-        self._chunks: list[bytes] = []
-        self._json_length = -1
-
-    def ask(self, parts: Sequence[bytes]) -> asyncio.Future[_Answer]:
-        """Send a request; the future is that of its answer."""
-        assert self._transport is not None
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._parser, self._chunks, self._json_length = httptools.HttpResponseParser(self), [], -1
-        self._transport.writelines(parts)
-        return self._waiting
-
-    def close(self) -> None:
-        """Close it; a request that waits is not answered."""
-        self.usable = False
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods but not the class
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            if self._parser is not None:
-                self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionError(f"no HTTP: {error}"))
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        self._fail(ConnectionError(str(exc) if exc else "the server closed the connection"))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser, as the two below."""
-        if name.lower() == _LENGTH_HEADER and value.isdigit():
-            self._json_length = int(value)
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self._chunks.append(body)
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        waiting, self._waiting = self._waiting, None
-        self.usable = self.usable and self._parser.should_keep_alive()
-        if waiting is not None and not waiting.done():
-            body = b"".join(self._chunks)
-            length = self._json_length if self._json_length >= 0 else len(body)
-            waiting.set_result(_Answer(self._parser.get_status_code(), body, length))
-
-    def _fail(self, error: ConnectionError) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(error)
 
 
 class LoadClient:
@@ -208,12 +135,9 @@ class LoadClient:
         timeout_s: float = 60.0,
         token: str | None = None,
     ) -> None:
-        self._host, self._port = host, port
-        self._timeout_s = timeout_s
         authorization = f"Authorization: Bearer {token}\r\n" if token is not None else ""
         self._fixed = f"Host: {host}:{port}\r\n{authorization}"
-        self._free = asyncio.Semaphore(connections)
-        self._idle: list[_Connection] = []
+        self._connections = Connections(host, port, connections, timeout_s)
         self.outstanding = 0
         """Requests that were due and have not ended."""
 
@@ -221,8 +145,7 @@ class LoadClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for connection in self._idle:
-            connection.close()
+        self._connections.close()
 
     async def ask(self, question: Question, request_id: str, due_us: float | None = None) -> Reply:
         """Ask once. Whatever happens, there is a reply."""
@@ -235,7 +158,7 @@ class LoadClient:
         )
         self.outstanding += 1
         try:
-            answer = await self._exchange((lines.encode() + head, question.tensors), reply)
+            answer = await self._connections.exchange((lines.encode() + head, question.tensors), reply.sending)
             reply.status = answer.status
             _read(reply, answer)
         except (OSError, TimeoutError) as error:
@@ -255,7 +178,7 @@ class LoadClient:
         """
         body = b"" if data is None else json.dumps(data).encode()
         lines = f"{method} {path} HTTP/1.1\r\n{self._fixed}Content-Type: application/json\r\n"
-        answer = await self._exchange((f"{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body,))
+        answer = await self._connections.exchange((f"{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body,))
         try:
             return answer.status, json.loads(answer.body)
         except ValueError:
@@ -328,40 +251,8 @@ class LoadClient:
 
         await asyncio.gather(*(call() for _ in range(callers)))
 
-    async def _exchange(self, parts: Sequence[bytes], reply: Reply | None = None) -> _Answer:
-        async with self._free:
-            connection = self._kept()
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    if connection is None:
-                        loop = asyncio.get_running_loop()
-                        _, connection = await loop.create_connection(_Connection, self._host, self._port)
-                    if reply is not None:
-                        reply.sent_us = now_us()
-                    answer = await connection.ask(parts)
-            except BaseException:
-                if connection is not None:
-                    connection.close()
-                raise
-            connection.idle_from_us = now_us()
-            if connection.usable:
-                self._idle.append(connection)
-            else:
-                connection.close()
-            return answer
 
-    def _kept(self) -> _Connection | None:
-        """The connection that was used last, if it can be used again."""
-        oldest_us = now_us() - _IDLE_US
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable and connection.idle_from_us >= oldest_us:
-                return connection
-            connection.close()
-        return None
-
-
-def _read(reply: Reply, answer: _Answer) -> None:
+def _read(reply: Reply, answer: Answer) -> None:
     """Take the outputs out of an answer, or the reason why there are none."""
     try:
         data = json.loads(answer.body[: answer.json_length])

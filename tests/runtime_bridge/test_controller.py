@@ -209,15 +209,15 @@ def test_what_was_seen_before_a_decision_says_nothing_after_it(toys: Toys) -> No
         found: list[Any] = []
         watcher = threading.Thread(target=lambda: found.append(controller.check(seen)))
         change, files = part_of(toys, "left"), {"left": toys.files["left"]}
-        resolved = controller._resolved
+        solved = controller._solved
 
         def meanwhile(*arguments: Any) -> Any:
             watcher.start()
             threading.Event().wait(0.2)
-            return resolved(*arguments)
+            return solved(*arguments)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(controller, "_resolved", meanwhile)
+            patch.setattr(controller, "_solved", meanwhile)
             assert controller.change(change, files, "right goes", time_limit_s=0.5).action == "switched"
         watcher.join(WAIT_S)
         assert found == [None]
