@@ -144,9 +144,8 @@ class Soak:
         """One fault after another, each half a slot after the last."""
         if not await self.rest(self.options.fault_s / 2):
             return
-        for name, inject in itertools.cycle(self._injections.items()):
-            if name in self.options.without:
-                continue
+        wanted = [each for each in self._injections.items() if each[0] not in self.options.without]
+        for name, inject in itertools.cycle(wanted):
             until_s = time.monotonic() + self.options.fault_s
             fault = Fault(name, now_us())
             self.faults.append(fault)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ...formulation import Plan, Problem, evaluate, refuse_stale
 from ...runtime_bridge import prepare_plan
+from ...runtime_bridge.footprint import limit_heaps
 from ...runtime_bridge.state import StateStore
 from ..case import Case
 from .engine import Engine, EngineSettings
@@ -17,6 +18,9 @@ _log = logging.getLogger(__name__)
 PROOF_S = 5.0
 """How long a plan must serve after a start to be good: one that brings the process down sooner, twice in a row, is
 passed over."""
+
+_LEAST_HEAPS = 2
+"""Answers are written while segments run."""
 
 
 def started(
@@ -29,7 +33,8 @@ def started(
     """An engine that serves.
 
     Where the state has a plan that was serving well, it goes on with that, and with the scenario as it had become: its
-    sessions are opened, and nothing is solved or prepared. A plan that cannot be opened is passed over.
+    sessions are opened, and nothing is solved or prepared. A plan that cannot be opened is passed over. The process is
+    taken to be the service's own: its heaps are limited (`edgeplan.runtime_bridge.footprint.limit_heaps`).
 
     Parameters
     ----------
@@ -47,6 +52,7 @@ def started(
     EdgePlanError
         No plan can be served.
     """
+    limit_heaps(max(_LEAST_HEAPS, sum(len(processor.cores) for processor in case.problem.platform.processors)))
     if store is not None:
         for kept, plan in good_plans(store, key, case.folder):
             try:

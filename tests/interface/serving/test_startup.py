@@ -199,3 +199,16 @@ def test_the_key_is_of_the_files_contents(tmp_path: Path) -> None:
         for first, second in (("a", "b"), ("b", "a"), ("c", "d"), ("a", None))
     }
     assert len(keys) == 4
+
+
+def test_heaps_are_limited_before_anything_is_planned(toys: Toys, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the threads of solvers and sessions have got heaps of their own already."""
+    happened: list[object] = []
+    monkeypatch.setattr(startup, "limit_heaps", happened.append)
+
+    def planned() -> Plan:
+        happened.append("planned")
+        return toys.whole()
+
+    with startup.started(case, planned, QUIET):
+        assert happened == [max(2, len(CORES)), "planned"]
