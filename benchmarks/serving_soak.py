@@ -14,11 +14,13 @@ not hold.
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import signal
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep models and profile there, and use what is there")
     parser.add_argument("--output", type=Path, help="also write the result to this file")
+    parser.add_argument("--samples", type=Path, help="also write memory, threads and files, second by second (JSON)")
     options = parser.parse_args()
 
     folder = options.folder or Path(tempfile.mkdtemp())
@@ -89,6 +92,8 @@ def main() -> None:
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(page)
+    if options.samples:
+        options.samples.write_text(json.dumps(asdict(soak.samples)))
     if failures:
         raise SystemExit("\n".join(failures))
 
