@@ -18,7 +18,7 @@ PLANNED_WITH = ("edgeplan", "numba", "numpy", "ortools", "pymoo", "scipy")
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of plain data, in hexadecimal; numbers that are equal count as the same."""
+    """SHA-256 of plain data, in hexadecimal. The order of keys does not count; 1 and 1.0 are told apart."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -35,8 +35,9 @@ def planned_with() -> dict[str, str]:
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Of what a scenario asks: neither its name nor where its profile lies changes a plan."""
-    return digest_of(scenario.model_dump(mode="json", exclude={"name", "profile"}))
+    """Of what a scenario asks: neither its name nor where its profile and its models lie changes a plan."""
+    places = {"name": True, "profile": True, "models": {"__all__": {"path"}}}
+    return digest_of(scenario.model_dump(mode="json", exclude=places))
 
 
 def profile_digest(profile: Profile) -> str:

@@ -40,7 +40,7 @@ class LockedInputs(BaseModel):
     Attributes
     ----------
     scenario, profile : str
-        Digests of what they say; neither a scenario's name nor where its profile lies counts.
+        Digests of what they say; neither a scenario's name nor where its profile and its models lie counts.
     models : dict of str to str
         SHA-256 of each model's file, as it was profiled.
     platform_fingerprint : str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..formulation import Plan, PlanError, Problem, capped
 from .figures import FIGURES, AssessedPlan, Estimate, Figure, Simulation, difference, subjects
+from .given_plans import left_out
 from .identity import plan_digest
 from .lock import Lock, LockError, shortened
 from .plan_changes import Change, plan_changes
@@ -22,6 +23,8 @@ COMPARED = ("latency_us", "response_us", "p99_us", "miss_ratio", "memory", "obje
 
 BINDS_FROM = 0.95
 """Share of a limit from which on it is said to bind: less is left than predictions are good for."""
+
+_SAME_LOCKS = "inputs and versions are the same by both locks; a processor of another kind may round otherwise"
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,8 @@ class Prediction:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Models of the plans that the scenario does not have: nothing is predicted of them, nor of what they take."""
-        fitting = self.new or self.old
-        known = {model.name for model in fitting.problem.models} if fitting is not None else set()
-        planned = (part.model for plan in (self.old, self.new) if plan is not None for part in plan.plan.models)
-        return tuple(dict.fromkeys(name for name in planned if name not in known))
+        fitting = (plan for plan in (self.old, self.new) if plan is not None)
+        return tuple(dict.fromkeys(name for plan in fitting for name in left_out(plan.problem, plan.plan)))
 
     @cached_property
     def pressures(self) -> tuple[Pressure, ...]:
@@ -183,7 +184,7 @@ def _reasons(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> tuple[str
         for plan, lock, which in zip((old, new), locks, ("old", "new"), strict=True):
             _refuse_other_plan(plan, lock, which)
         mismatches = locks[0].inputs.mismatches(locks[1].inputs)
-        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in mismatches]
+        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in mismatches] or [_SAME_LOCKS]
     else:
         found = _inputs_that_differ(old, new)
     return (*found, *_proofs(old, new, locks))
@@ -231,7 +232,7 @@ def _proofs(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> list[str]:
     for which, plan, lock in zip(("old", "new"), (old, new), locks or (None, None), strict=True):
         if plan.solver.status != "optimal":
             gap = "nothing is known of its gap" if plan.solver.gap is None else f"gap {percent(plan.solver.gap)}"
-            found.append(f"the {which} plan is not proven optimal ({gap}): others may be as good")
+            found.append(f"the {which} plan is not proven optimal ({gap}): others may be as good or better")
         if lock is not None and not lock.reproducible:
             found.append(f"the {which} plan cannot be made again for sure: {lock.reason}")
     return found
