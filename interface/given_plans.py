@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from ..formulation import Evaluation, Plan, PlanError, Problem
+from ..formulation import Evaluation, Plan, PlanError, Problem, capped
 
 SAME_OBJECTIVE = 1e-6
 """Relative difference of objectives above which a plan's stamp speaks of another problem."""
@@ -60,6 +60,12 @@ def left_out(problem: Problem, plan: Plan) -> tuple[str, ...]:
     """Models of a plan that a problem does not have: nothing is predicted of them, nor of what they take."""
     asked = {model.name for model in problem.models}
     return tuple(part.model for part in plan.models if part.model not in asked)
+
+
+def left_out_sentence(problem: Problem, plan: Plan) -> str:
+    """What is `left_out`, for people; empty where nothing is."""
+    left = left_out(problem, plan)
+    return f"Not in the scenario, so nothing of it is counted: {capped(left)}." if left else ""
 
 
 def covered(problem: Problem, plan: Plan) -> Plan:

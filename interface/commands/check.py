@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import SimulatedResponses, capped, evaluate, simulate
+from ...formulation import SimulatedResponses, evaluate, simulate
 from ..condition_tables import conditions_data, conditions_table
 from ..conditions import any_failed, outcomes, parsed_conditions
 from ..exits import ExitCode
 from ..figures import AssessedPlan
-from ..given_plans import left_out, load_plan
+from ..given_plans import left_out, left_out_sentence, load_plan
 from ..outcome import evaluation_data
 from ..output import Format, FormatOption, current_output
 from ..summaries import score_table, violations_table
@@ -48,11 +48,11 @@ def check(
     replayed = simulate(problem, plan, replay_s * 1e6, seed) if runs else {}
     played = simulation(requests, seed)
     held = outcomes(conditions, AssessedPlan.of(problem, plan, played)) if conditions else ()
-    absent = left_out(problem, plan)
+    absent = left_out_sentence(problem, plan)
     output.result(
         {
             "status": "ok" if evaluation.feasible else "violated",
-            "left_out": absent,
+            "left_out": left_out(problem, plan),
             "evaluation": evaluation_data(evaluation),
             "replay": {
                 model: {
@@ -69,7 +69,7 @@ def check(
         *([score_table(problem, evaluation)] if evaluation.models else []),
         *([_replay_table(replayed, replay_s)] if replayed else []),
         *([conditions_table(held, played)] if conditions else []),
-        *([f"Not in the scenario, so nothing of it is counted: {capped(absent)}."] if absent else []),
+        *([absent] if absent else []),
         "The plan keeps every limit." if evaluation.feasible else "The plan does not keep every limit.",
     )
     if not evaluation.feasible or any_failed(held):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...formulation import Evaluation, Plan, Problem
+from ..given_plans import is_of_this_question
 from ..table import Cell, Table, Tone
 from ..units import count, mebibytes, milliseconds, percent
 from ..whatif import Price
@@ -27,15 +28,25 @@ _POLICIES = {
 }
 
 
-def proof_sentence(plan: Plan) -> str:
-    """What the solver proved of the plan, from its stamp."""
+def proof_sentence(plan: Plan, evaluation: Evaluation) -> str:
+    """What the solver proved of the plan, from its stamp; nothing where that was for another problem.
+
+    Parameters
+    ----------
+    plan : Plan
+    evaluation : Evaluation
+        Of the plan under the problem that it is explained for.
+    """
     stamp = plan.solver
     base, _, variant = stamp.policy.partition(", ")
     within = f" among plans of policy {base} ({_POLICIES.get(base, 'a policy of its own')})" if base else ""
-    if stamp.status == "optimal":
-        said = f"proved that no plan has a smaller objective{within}"
+    if not is_of_this_question(plan, evaluation):
+        said = f"made it for another question, with an objective of {milliseconds(stamp.objective or 0.0)} ms there"
+        said += "; nothing is proven of it here"
+    elif stamp.status == "optimal":
+        said = f"proved that under the limits it was given no plan{within} has a smaller objective"
     elif stamp.gap is not None:
-        said = f"proved that no plan{within} is more than {percent(stamp.gap)} better"
+        said = f"proved that under the limits it was given no plan{within} is more than {percent(stamp.gap)} better"
     else:
         said = f"proved nothing about other plans{within}"
     extra = {

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from ...formulation import capped
-from ..given_plans import covered, is_of_this_question, left_out
+from ..given_plans import covered, is_of_this_question, left_out_sentence
 from ..run_record import RunRecord, Setup, mean_absolute_percentage_error
 from ..summaries import comparison_table, decisions_table, plan_table, score_table, setups_table, violations_table
 from ..table import Cell, Table
@@ -171,9 +170,9 @@ def _plan(planned: ScoredPlan) -> Iterator[Block]:
     if planned.evaluation.models:
         yield score_table(planned.problem, planned.evaluation)
         yield plan_table(covered(planned.problem, planned.plan), planned.evaluation)
-    absent = left_out(planned.problem, planned.plan)
+    absent = left_out_sentence(planned.problem, planned.plan)
     if absent:
-        yield Remark(f"Not in the scenario, so nothing of it is counted: {capped(absent)}.")
+        yield Remark(absent)
 
 
 def _schedule(contents: Contents, planned: ScoredPlan) -> Iterator[Block]:

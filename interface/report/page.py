@@ -50,7 +50,7 @@ def render(contents: Contents | Document) -> str:
 
 
 def _anchor(heading: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def _section(section: Section) -> str:
