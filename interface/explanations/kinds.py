@@ -56,7 +56,7 @@ def _kind_of_json(path: Path, text: str) -> FileKind:
         return "plan" if '"models"' in text or '"schema_version"' in text else "journal"
     if data.get("kind") == "allocation":
         return "allocation"
-    if "kind" in data:
+    if "kind" in data and data["kind"] != "lock":
         return "journal"
     if "models" in data and "solver" in data:
         return "plan"
