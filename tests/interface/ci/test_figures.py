@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from edgeplan.formulation import Plan, Problem
+from edgeplan.formulation import Periodic, Plan, Problem
 from edgeplan.interface.figures import FIGURES, SECTIONS, AssessedPlan, Simulation, difference, sectioned, subjects
 
 PLAYED = Simulation(requests=3000, seed=5)
@@ -75,3 +75,19 @@ def test_paired_differences(problem: Problem, plan: Plan) -> None:
     paired = difference(old, new, mean, "large")
     assert paired.half_width < old.estimate(mean, "large").half_width
     assert paired.high < 0  # two fixed costs less
+
+
+def test_where_nothing_is_random_there_is_no_interval(problem: Problem, plan: Plan) -> None:
+    steady = Periodic(period_us=130_000)
+    streams = (problem.streams[0], problem.streams[1].model_copy(update={"arrival": steady}))
+    assessed = AssessedPlan.of(problem.replace(streams=streams), plan, PLAYED)
+    mean = FIGURES["mean_us"]
+    found = assessed.estimate(mean, "small")
+    assert found.low == found.value == found.high
+    assert found.value == pytest.approx(assessed.responses["small"].response_us.mean())
+    columns = assessed.responses["small"].response_us[:, None]
+    assert sectioned(columns, lambda x: float(np.mean(x))).half_width > 0, "stretches differ all the same"
+    other = AssessedPlan.of(assessed.problem, plan, Simulation(PLAYED.requests, seed=PLAYED.seed + 1))
+    assert other.estimate(mean, "small") == found
+    random = AssessedPlan.of(problem, plan, PLAYED)
+    assert random.estimate(mean, "large").half_width > 0

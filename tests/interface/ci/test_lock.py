@@ -83,7 +83,9 @@ def test_the_same_inputs_give_the_same_plan_and_the_same_lock(files: Files, lock
 def test_names_and_places_are_no_inputs(files: Files, locked: Path) -> None:
     profile = files.folder / "elsewhere.json"
     files.profile.rename(profile)
-    said = answer("plan", files.scenario(name="another name", profile="elsewhere.json"), "--locked", locked)
+    models = [{"name": "small", "path": "somewhere/small.onnx"}, {"name": "large"}]
+    scenario = files.scenario(name="another name", profile="elsewhere.json", models=models)
+    said = answer("plan", scenario, "--locked", locked)
     assert said["locked"]["same"]
 
 
