@@ -216,6 +216,10 @@ def _inputs_that_differ(old: Plan, new: Plan) -> list[str]:
     for model in digests[0].keys() & digests[1].keys():
         if digests[0][model] != digests[1][model]:
             found.append(f"model {model}: another file")
+    gone = {part.sha256: part.model for part in old.models if part.model not in digests[1]}
+    for part in new.models:
+        if part.model not in digests[0] and part.sha256 in gone:
+            found.append(f"model {part.model}: the same file as {gone[part.sha256]}, under another name")
     for what in ("method", "policy", "seed"):
         before, after = (getattr(plan.solver, what) for plan in (old, new))
         if before != after:

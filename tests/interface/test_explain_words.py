@@ -1,4 +1,4 @@
-"""What explanations say: figures that suffice when they are set, doubt where time ran out, files called by their kind."""
+"""What explanations say: figures that suffice when set, doubt where time ran out, files called by their kind."""
 
 from __future__ import annotations
 

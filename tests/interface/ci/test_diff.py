@@ -268,3 +268,13 @@ def test_a_limit_that_is_full_is_not_broken(files: Files, problem: Problem, plan
     table = limits_table(Prediction.of(full, plan, plan, Simulation(200, 0)))
     (row,) = (row for row in table.rows if row[0] == Cell("deadline", "strong") and row[1] == "small")
     assert [cell.tone for cell in row[3:5] if isinstance(cell, Cell)] == ["strong", "strong"]
+
+
+def test_a_model_under_another_name_is_known_by_its_file(files: Files, plan: Plan) -> None:
+    path = files.folder / "other.json"
+    renamed = plan.models[0].model_copy(update={"model": "tiny"})
+    plan.model_copy(update={"models": (renamed, plan.models[1])}).save(path)
+    said = answer("diff", files.plan, path)
+    assert {(c["kind"], c["model"]) for c in said["changes"]} == {("removed", "small"), ("added", "tiny")}
+    assert "model tiny: the same file as small, under another name" in said["reasons"]
+    assert not [reason for reason in answer("diff", files.plan, files.plan)["reasons"] if "name" in reason]
