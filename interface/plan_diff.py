@@ -176,7 +176,8 @@ def _used(plan: AssessedPlan | None, limit: Limit, bound: float) -> float:
 
     if plan is None:
         return math.nan
-    return value_of(plan.problem, plan.evaluation, limit) / bound if bound else math.inf
+    used = value_of(plan.problem, plan.evaluation, limit)
+    return used / bound if bound else math.inf if used else 0.0
 
 
 def _reasons(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> tuple[str, ...]:

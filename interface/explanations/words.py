@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ class LimitUse:
     @property
     def share(self) -> float:
         """Of what is allowed."""
-        return self.used / self.allowed if self.allowed else 0.0
+        return self.used / self.allowed if self.allowed else math.inf if self.used else 0.0
 
 
 def limits_use(problem: Problem, evaluation: Evaluation) -> tuple[LimitUse, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edgeplan.formulation import (
     simulate,
 )
 from edgeplan.interface.exits import ExitCode
+from edgeplan.interface.explanations.words import limits_use
 from edgeplan.interface.figures import Simulation
 from edgeplan.interface.identity import plan_digest
 from edgeplan.interface.lock import Lock, LockedInputs
@@ -29,6 +31,7 @@ from edgeplan.interface.table import Cell
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .. import report_cases as cases
 from ..conftest import Files
 from ..test_cli import answer, edgeplan
 
@@ -278,3 +281,17 @@ def test_a_model_under_another_name_is_known_by_its_file(files: Files, plan: Pla
     assert {(c["kind"], c["model"]) for c in said["changes"]} == {("removed", "small"), ("added", "tiny")}
     assert "model tiny: the same file as small, under another name" in said["reasons"]
     assert not [reason for reason in answer("diff", files.plan, files.plan)["reasons"] if "name" in reason]
+
+
+def test_a_memory_that_nothing_may_use_is_kept_by_what_does_not() -> None:
+    of = cases.problem(["a", "b"], 2, memory_bytes={"npu memory": 0})
+    uses = cases.plan(of)
+    first = uses.models[0].segments[0].model_copy(update={"configuration": cases.ONE, "cores": (0, 1)})
+    part = uses.models[0].model_copy(update={"segments": (first, *uses.models[0].segments[1:])})
+    keeps = uses.model_copy(update={"models": (part, *uses.models[1:])})
+    found = Prediction.of(of, uses, keeps, Simulation(200, 0)).pressures
+    (pressure,) = (each for each in found if each.subject == "npu memory")
+    assert (pressure.old, pressure.new) == (math.inf, 0.0)
+    for plan, share in ((uses, math.inf), (keeps, 0.0)):
+        (use,) = (use for use in limits_use(of, evaluate(of, plan)) if use.limit.subject == "npu memory")
+        assert use.share == share
