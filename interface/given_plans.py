@@ -92,3 +92,9 @@ def is_of_this_question(plan: Plan, evaluation: Evaluation) -> bool:
     """
     stated = plan.solver.objective
     return stated is None or math.isclose(stated, evaluation.objective, rel_tol=SAME_OBJECTIVE)
+
+
+def unproven(plan: Plan) -> Plan:
+    """Copy of a plan whose stamp claims no proof, for whoever would build on it: a plan does not say of which problem."""
+    stamp = plan.solver.model_copy(update={"status": "feasible", "bound": None, "gap": None})
+    return plan.model_copy(update={"solver": stamp})

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ...formulation import evaluate
-from ..given_plans import load_plan
+from ..given_plans import load_plan, unproven
 from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord
 from .options import ProfileOption, ScenarioArgument, TimeLimitOption, output_option
@@ -58,7 +58,7 @@ def report(
         fronts=fronts,
         time_limit_s=time_limit_s,
         simulated_requests=simulated_requests,
-        sensitivity=sensitivity_of(case, plan, evaluation, time_limit_s) if sensitivity else None,
+        sensitivity=sensitivity_of(case, unproven(plan), evaluation, time_limit_s) if sensitivity else None,
         command=_command(context, scenario, plan_path, profile, run_path),
     )
     document = document_of(contents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from edgeplan.formulation import Plan, Problem, evaluate
 from edgeplan.formulation.tenancy import Allocation, TenantAllocation
 from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.given_plans import covered, is_of_this_question, left_out, load_plan
+from edgeplan.solvers import solve
 
 from ..conftest import Files
 from ..test_cli import answer, edgeplan
@@ -126,3 +128,16 @@ def test_what_was_proven_for_another_scenario_is_not_claimed(files: Files, probl
     assert "proved" not in says
     assert card(scenario)["value"] == "feasible"
     assert "another question" in card(scenario)["detail"]
+
+
+def test_prices_are_those_of_this_scenario(files: Files, problem: Problem, plan: Plan) -> None:
+    """A plan that was optimal for another scenario is no base that gains are counted from."""
+    foreign = {"status": "optimal", "objective": 1.0, "bound": 1.0, "gap": 0.0, "method": "cp_sat"}
+    plan.model_copy(update={"solver": plan.solver.model_copy(update=foreign)}).save(files.plan)
+    arguments = ("report", files.scenario(), "--plan", files.plan, *QUICK_REPORT, "--sensitivity", "--time-limit", 5)
+    sections = answer(*arguments)["report"]["sections"]
+    (section,) = (section for section in sections if section["heading"] == "Sensitivity")
+    (note,) = (block["note"] for block in section["blocks"] if "note" in block)
+    said = re.search(r"As it is: objective ([\d.,]+) ms", note)
+    assert said
+    assert float(said[1].replace(",", "")) == pytest.approx((solve(problem).objective or 0.0) / 1e3, rel=1e-2)
