@@ -95,6 +95,6 @@ def is_of_this_question(plan: Plan, evaluation: Evaluation) -> bool:
 
 
 def unproven(plan: Plan) -> Plan:
-    """Copy of a plan whose stamp claims no proof, for whoever would build on it: a plan does not say of which problem."""
+    """Copy of a plan whose stamp claims no proof: which problem that was of, a plan does not say."""
     stamp = plan.solver.model_copy(update={"status": "feasible", "bound": None, "gap": None})
     return plan.model_copy(update={"solver": stamp})
