@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.explanations.kinds import ExplainError, kind_of
 from edgeplan.interface.explanations.plan import explained_infeasible, rescue_sentence
 from edgeplan.interface.whatif import Knob, Reply, Rescue
@@ -14,6 +16,9 @@ from edgeplan.interface.whatif.knobs import KnobKind
 from edgeplan.solvers import Clash, Limit, Solution
 from hypothesis import given
 from hypothesis import strategies as st
+
+from .test_cli import answer, edgeplan
+from .whatif.test_explain_tenancy import SCENARIO
 
 MIB = 2**20
 UNITS: dict[KnobKind, float] = {"memory": MIB, "deadline": 1e3, "rate": 1.0, "max_utilisation": 1.0}
@@ -65,3 +70,18 @@ def test_what_cannot_be_explained_is_called_by_its_name(tmp_path: Path, data: di
     path.write_text(json.dumps(data, indent=2))
     with pytest.raises(ExplainError, match=called):
         kind_of(path)
+
+
+def test_an_allocation_that_cannot_keep_up_is_not_called_feasible(tmp_path: Path) -> None:
+    scenario, made = tmp_path / "tenants.yaml", tmp_path / "allocation.json"
+    scenario.write_text(yaml.safe_dump(SCENARIO))
+    assert edgeplan("plan", scenario, "-o", made).exit_code == ExitCode.DONE
+    kept = answer("explain", made, "--scenario", scenario, "--no-relax")
+    text = edgeplan("explain", made, "--scenario", scenario, "--no-relax").stdout
+    assert kept["says"]
+    assert all(sentence in text for sentence in kept["says"])
+    busy = [{**tenant, "arrival": {"kind": "poisson", "rate_hz": 900}} for tenant in SCENARIO["tenants"]]
+    scenario.write_text(yaml.safe_dump({**SCENARIO, "tenants": busy}))
+    said = answer("explain", made, "--scenario", scenario, "--no-relax", code=ExitCode.CHECK_FAILED)
+    assert said["status"] == "violated"
+    assert "Feasible" not in edgeplan("explain", made, "--scenario", scenario, "--no-relax").stdout
