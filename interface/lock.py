@@ -50,7 +50,7 @@ class LockedInputs(BaseModel):
     time_limit_s : float
     seed : int
     versions : dict of str to str
-        Of what plans.
+        Of what plans, another distribution that the method comes from among it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,7 +82,7 @@ class LockedInputs(BaseModel):
             method=method,
             time_limit_s=time_limit_s,
             seed=seed,
-            versions=planned_with(),
+            versions=planned_with(method),
         )
 
     def mismatches(self, here: LockedInputs) -> tuple[Mismatch, ...]:

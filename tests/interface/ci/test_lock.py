@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from edgeplan.formulation import Plan, Problem, Scenario
+from edgeplan.interface.case import Case
 from edgeplan.interface.exits import ExitCode
-from edgeplan.interface.identity import planned_with, profile_digest, scenario_digest
-from edgeplan.interface.lock import Lock
+from edgeplan.interface.identity import planned_with, profile_digest, question_digest, scenario_digest
+from edgeplan.interface.lock import Lock, LockedInputs
 from edgeplan.interface.reproducibility import SHORTEST_STAGE, why_not_reproducible
 from edgeplan.profiles import Profile, model_sha256
 from edgeplan.solvers import Solution, solve
@@ -244,3 +246,22 @@ def test_a_digest_is_of_what_is_said_and_not_of_how(files: Files) -> None:
     text = json.dumps(turned_round(json.loads(files.profile.read_text())), indent=4)
     files.profile.write_bytes(text.replace("\n", "\r\n").encode())
     assert profile_digest(Profile.load(files.profile)) == measured
+
+
+def test_a_solver_of_another_distribution_is_a_version_too(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case.load(files.scenario())
+
+    def digests() -> list[str]:
+        return [question_digest(case, method, 10.0, 0) for method in ("auto", "cp_sat", "annealer")]
+
+    def installed(number: str) -> None:
+        annealer = SimpleNamespace(dist=SimpleNamespace(name="annealing", version=number))
+        found = {"annealer": [annealer]}
+        monkeypatch.setattr("edgeplan.interface.identity.entry_points", lambda group, name: found.get(name, []))
+
+    installed("1.0")
+    first = digests()
+    assert planned_with("annealer") == {**planned_with(), "annealing": "1.0"}
+    assert LockedInputs.of(case, "annealer", 10.0, 0).versions["annealing"] == "1.0"
+    installed("1.1")
+    assert [one == other for one, other in zip(first, digests(), strict=True)] == [True, True, False]
