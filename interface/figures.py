@@ -178,7 +178,9 @@ class AssessedPlan:
         if figure.simulated:
             played = self.responses[subject]
             statistic = _statistic(figure, played.deadline_us)
-            return _simulated(self, played.response_us[:, None], lambda columns: statistic(columns[:, 0]))
+            found = _simulated(self, played.response_us[:, None], lambda columns: statistic(columns[:, 0]))
+            counted = self.is_random and figure.name == "miss_ratio" and math.isfinite(played.deadline_us)
+            return all_or_none(found, len(played.response_us)) if counted else found
         if figure.whose == "model":
             return Estimate.exactly(float(getattr(self.evaluation.models[subject], figure.name)))
         if figure.whose == "memory":
@@ -260,6 +262,15 @@ def sectioned(columns: NDArray[np.float64], statistic: Callable[[NDArray[np.floa
         error = math.sqrt(float(((parts - whole) ** 2).sum()) / (SECTIONS * (SECTIONS - 1)))
     half = float(stdtrit(SECTIONS - 1, (1 + LEVEL) / 2)) * error
     return Estimate(whole, whole - half, whole + half) if math.isfinite(half) else Estimate(whole, math.nan, math.nan)
+
+
+def all_or_none(share: Estimate, requests: int) -> Estimate:
+    """A share of requests, with an interval where it is none or all of them: that none was seen is no proof.
+
+    The interval is that of Clopper and Pearson 1934 (doi 10.1093/biomet/26.4.404), for no stretch differs from another.
+    """
+    far = 1 - ((1 - LEVEL) / 2) ** (1 / max(requests, 1))
+    return {0.0: Estimate(0.0, 0.0, far), 1.0: Estimate(1.0, 1 - far, 1.0)}.get(share.value, share)
 
 
 def _simulated(

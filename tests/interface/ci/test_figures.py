@@ -91,3 +91,24 @@ def test_where_nothing_is_random_there_is_no_interval(problem: Problem, plan: Pl
     assert other.estimate(mean, "small") == found
     random = AssessedPlan.of(problem, plan, PLAYED)
     assert random.estimate(mean, "large").half_width > 0
+
+
+@pytest.mark.parametrize("requests", [5, 50, 5000])
+def test_that_none_was_seen_to_be_late_is_no_proof(problem: Problem, plan: Plan, requests: int) -> None:
+    few = Simulation(requests, seed=5)
+    assessed = AssessedPlan.of(problem, plan, few)
+    n = len(assessed.responses["small"].response_us)
+    found = assessed.estimate(FIGURES["miss_ratio"], "small")
+    assert (found.value, found.low) == (0, 0)
+    # So rare that none comes among so many with the chance that the interval leaves.
+    assert (1 - found.high) ** n == pytest.approx(0.025)
+    never = problem.replace(streams=(problem.streams[0].model_copy(update={"deadline_us": 1.0}), problem.streams[1]))
+    always = AssessedPlan.of(never, plan, few).estimate(FIGURES["miss_ratio"], "small")
+    assert (always.value, always.high, always.low) == (1, 1, pytest.approx(1 - found.high))
+
+
+def test_what_has_no_deadline_misses_none_for_sure(problem: Problem, plan: Plan) -> None:
+    large = problem.streams[1].model_copy(update={"deadline_us": None})
+    assessed = AssessedPlan.of(problem.replace(streams=(problem.streams[0], large)), plan, PLAYED)
+    found = assessed.estimate(FIGURES["miss_ratio"], "large")
+    assert (found.value, found.low, found.high) == (0, 0, 0)
