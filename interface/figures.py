@@ -193,9 +193,8 @@ class AssessedPlan:
         if name == "utilisation":
             return max(self.evaluation.utilisation.values(), default=0.0)
         stamp = self.plan.solver
-        if stamp.gap is None or stamp.objective is None or not is_of_this_question(self.plan, self.evaluation):
-            return math.inf
-        return stamp.gap
+        known = stamp.objective is not None and is_of_this_question(self.plan, self.evaluation)
+        return stamp.gap if known and stamp.gap is not None else math.inf
 
 
 def subjects(problem: Problem, figure: Figure) -> tuple[str, ...]:
