@@ -77,7 +77,7 @@ def test_a_heading_of_any_kind_has_an_anchor_that_is_one(monkeypatch: pytest.Mon
     page = render(Document("title", "today", "0", (), sections))
     ids = re.findall(r'<section id="([^"]*)" aria', page)
     assert ids == ["quoted-device-more", "gerät-1", "front-of-camera-v1-2"]
-    assert [link for link in re.findall(r'<a href="#([^"]*)">', page)] == ids
+    assert re.findall(r'<a href="#([^"]*)">', page) == ids
 
 
 def test_the_command_in_a_report_makes_the_same_report(files: Files) -> None:

@@ -40,11 +40,16 @@ def lock(path: Path) -> None:
     path.write_text(json.dumps({"schema_version": 1, "kind": "lock", "inputs": {}, "outcome": {}}))
 
 
-@pytest.mark.parametrize("command", ["check", "diff", "report", "explain"])
-@pytest.mark.parametrize(
-    ("write", "called"),
-    [(service_plan, "edgeplan capacity"), (allocation, "an allocation"), (lock, "a lock")],
-)
+KINDS = [(service_plan, "edgeplan capacity"), (allocation, "an allocation"), (lock, "a lock")]
+COMMANDS = [
+    (command, write, called)
+    for command in ("check", "diff", "report", "explain")
+    for write, called in KINDS
+    if (command, write) != ("explain", allocation)  # which it explains
+]
+
+
+@pytest.mark.parametrize(("command", "write", "called"), COMMANDS)
 def test_another_kind_of_plan_is_called_by_its_name(
     files: Files, command: str, write: Callable[[Path], None], called: str
 ) -> None:
@@ -56,8 +61,6 @@ def test_another_kind_of_plan_is_called_by_its_name(
         "report": [scenario, "--plan", path],
         "explain": [path, "--scenario", scenario],
     }
-    if command == "explain" and write is allocation:
-        return  # which it explains
     error = answer(command, *arguments[command], code=ExitCode.BAD_INPUT)["error"]
     assert str(path) in error["subject"]
     assert called in error["got"]
