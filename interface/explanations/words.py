@@ -40,7 +40,7 @@ def proof_sentence(plan: Plan, evaluation: Evaluation) -> str:
     """
     stamp = plan.solver
     base, _, variant = stamp.policy.partition(", ")
-    within = f" among plans of policy {base} ({_POLICIES.get(base, 'a policy of its own')})" if base else ""
+    within = f" of policy {base} ({_POLICIES.get(base, 'a policy of its own')})" if base else ""
     if not is_of_this_question(plan, evaluation):
         said = f"made it for another question, with an objective of {milliseconds(stamp.objective or 0.0)} ms there"
         said += "; nothing is proven of it here"
