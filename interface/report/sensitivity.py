@@ -21,9 +21,12 @@ def sensitivity_picture(sensitivity: Sensitivity) -> Picture | None:
         Axis(f"gain ({sensitivity.unit})"), labels, {"gain": [gain for _, gain in kept]}, {"gain": Look(PLAN_COLOUR)}
     )
     caption = f"What relaxing one limit at a time would gain; most: {labels[0]}."
-    left_out = len(sensitivity.gains) - len(gains)
+    worse = sum(gain < 0 for _, gain in sensitivity.gains)
+    idle = len(sensitivity.gains) - len(gains) - worse
+    left_out = [f"{count(idle, 'step')} by which nothing is gained"] if idle else []
+    left_out += [f"{count(worse, 'step')} by which something is lost"] if worse else []
     if left_out:
-        caption += f" Left out: {count(left_out, 'step')} by which nothing is gained."
+        caption += f" Left out: {', '.join(left_out)}."
     if len(gains) > len(kept):
         caption += f" The largest {MOST_BARS} of {len(gains)} are drawn."
     return Picture(plot, caption)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from edgeplan.interface.cli import app
-from edgeplan.interface.report import Document, render
+from edgeplan.interface.report import Document, Sensitivity, render
 from edgeplan.interface.report.colours import model_looks
 from edgeplan.interface.report.document import Remark, Section
 from edgeplan.interface.report.forecast import KEPT_BARS, LEAST_BEYOND, ModelForecast
 from edgeplan.interface.report.plotly_plots import draw, key_html
-from edgeplan.interface.report.plots import Axis, Bar, GanttPlot, Series, XYPlot
+from edgeplan.interface.report.plots import Axis, Bar, BarsPlot, GanttPlot, Series, XYPlot
 from edgeplan.interface.report.responses import forecast_picture
+from edgeplan.interface.report.sensitivity import sensitivity_picture
 from edgeplan.interface.report.timeline import timeline_picture
 from edgeplan.interface.run_record import Request, SegmentRun, Setup
+from edgeplan.interface.table import Table
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
@@ -98,3 +100,13 @@ def test_the_command_in_a_report_makes_the_same_report(files: Files) -> None:
     assert "--time-limit 1.5" in command
     fast = shlex.split(made("--no-fronts", "--requests", "0")[1])
     assert "--time-limit" not in fast, "it bounds nothing where nothing is solved"
+
+
+def test_steps_that_are_not_drawn_are_told_by_what_they_do() -> None:
+    steps = (("memory → 9 MiB", 2.0), ("rate → 3 Hz", 0.0), ("deadline → 5 ms", -19.0), ("cores → 3", 4.0))
+    picture = sensitivity_picture(Sensitivity(Table("Prices", ("limit",), ()), steps))
+    assert picture is not None
+    assert isinstance(picture.plot, BarsPlot)
+    assert picture.plot.rows == ("cores → 3", "memory → 9 MiB")
+    assert "1 step by which nothing is gained, 1 step by which something is lost" in picture.caption
+    assert sensitivity_picture(Sensitivity(Table("Prices", ("limit",), ()), steps[1:3])) is None
