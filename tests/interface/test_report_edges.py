@@ -103,7 +103,7 @@ def test_the_command_in_a_report_makes_the_same_report(files: Files) -> None:
 
 
 def test_steps_that_are_not_drawn_are_told_by_what_they_do() -> None:
-    steps = (("memory → 9 MiB", 2.0), ("rate → 3 Hz", 0.0), ("deadline → 5 ms", -19.0), ("cores → 3", 4.0))
+    steps = (("memory → 9 MiB", 2.0), ("rate → 3 Hz", -1e-12), ("deadline → 5 ms", -19.0), ("cores → 3", 4.0))
     picture = sensitivity_picture(Sensitivity(Table("Prices", ("limit",), ()), steps))
     assert picture is not None
     assert isinstance(picture.plot, BarsPlot)
