@@ -34,11 +34,15 @@ ANY = "*"
 
 _TIMES = {"": 1.0, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 _SHARES = {"": 1.0, "%": 0.01}
+_UNITS_SHOWN = {"bytes": "B, KiB, MiB, GiB, KB, MB, GB"}
+"""Where there are more than anybody would read."""
 _EXPRESSION = re.compile(
     r"\s*(?P<path>[^<>=]+?)\s*(?P<operator>[<>]=?)\s*"
     r"(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>[A-Za-zµμ]*|%)\s*"
 )
 _DELTA = "delta."
+_FINEST = 6
+"""More digits are not shown: sums of floats differ there."""
 _HOLDS: dict[Operator, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -87,10 +91,14 @@ class Condition:
         return self.number * (0.01 if self.is_relative else _factors(self.figure)[_unit_of(self.figure, self.unit)])
 
     def text_of(self, value: float) -> str:
-        """A value that the limit is held against, as people read it."""
+        """A value that the limit is held against, as people read it: with the digits that tell it from the limit."""
+        finer = range(_FINEST) if value != self.limit else ()
+        return self._text(value, next((k for k in finer if self._text(value, k) != self._text(self.limit, k)), 0))
+
+    def _text(self, value: float, finer: int) -> str:
         if self.is_relative:
-            return FIGURES["gap"].text(value)
-        return self.figure.change_text(value) if self.delta else self.figure.text(value)
+            return FIGURES["gap"].text(value, finer)
+        return self.figure.change_text(value, finer) if self.delta else self.figure.text(value, finer)
 
     def holds(self, value: float) -> bool:
         """Whether a value satisfies it."""
@@ -125,7 +133,9 @@ def parse_condition(text: str) -> Condition:
     number, unit = float(match["number"]), _spelt(match["unit"])
     compared: Operator = next(known for known in _HOLDS if known == match["operator"])
     if _unit_of(figure, unit) not in _factors(figure) and not (delta and unit == "%"):
-        units = ", ".join(unit for unit in _factors(figure) if unit and (figure.unit != "bytes" or "ib" in unit))
+        units = _UNITS_SHOWN.get(figure.unit) or ", ".join(unit for unit in _factors(figure) if unit)
+        if delta and figure.unit != "share":
+            units += ", % of the old one's"
         raise ConditionError(
             f"condition {text!r}",
             expected=f"a number with one of the units {units}, or none",

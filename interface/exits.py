@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     DONE = 0
     """It did what was asked."""
     CHECK_FAILED = 1
-    """A plan breaks a limit, a condition of `--fail-on` holds, or a plan is not the one that is locked."""
+    """A plan breaks a limit, a condition of `--fail-on` holds, or a plan is not the one that it should be."""
     BAD_INPUT = 2
     """The input is wrong; the message says what, and what to do."""
     INFEASIBLE = 3

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formulation import Evaluation, Plan, Problem, SimulatedResponses, evaluate, simulate
-from .units import mebibytes, milliseconds
+from .given_plans import is_of_this_question
+from .units import MIB, milliseconds
 
 Unit = Literal["time", "bytes", "share"]
 """Microseconds, bytes, or a number between 0 and 1 (a utilisation may be larger)."""
@@ -25,10 +26,7 @@ SECTIONS = 10
 """Parts of a simulation whose spread says how far its figures can be trusted."""
 
 _DIGITS = 4
-"""Of times: what is held against a limit has to be told apart from it."""
-
-GAP_TOLERANCE = 1e-6
-"""Relative difference of objectives above which a plan's stamp speaks of another problem."""
+"""Of times and shares, as a rule; more where that is needed to tell a figure from its limit."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +51,24 @@ class Figure:
     simulated: bool
     meaning: str
 
-    def text(self, value: float) -> str:
-        """A value as people read it, with its unit."""
+    def text(self, value: float, finer: int = 0) -> str:
+        """A value as people read it, with its unit; `finer` by so many digits."""
         if math.isnan(value):
             return "–"
         if math.isinf(value):
             return "∞" if value > 0 else "-∞"
         sign, size = ("-", -value) if value < 0 else ("", value)
         if self.unit == "time":
-            return f"{sign}{milliseconds(size, _DIGITS)} ms"
-        return f"{sign}{mebibytes(size)} MiB" if self.unit == "bytes" else f"{100 * value:.4g} %"
+            return f"{sign}{milliseconds(size, _DIGITS + finer)} ms"
+        if self.unit == "bytes":
+            return f"{sign}{size / MIB:,.{1 + finer}f} MiB"
+        return f"{100 * value:.{_DIGITS + finer}g} %"
 
-    def change_text(self, value: float) -> str:
+    def change_text(self, value: float, finer: int = 0) -> str:
         """A difference of two values as people read it, with its unit: that of two shares is in percentage points."""
-        return f"{100 * value:.4g} points" if self.unit == "share" and math.isfinite(value) else self.text(value)
+        if self.unit == "share" and math.isfinite(value):
+            return f"{100 * value:.{_DIGITS + finer}g} points"
+        return self.text(value, finer)
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -84,11 +86,11 @@ FIGURES: Mapping[str, Figure] = {
         Figure("miss_ratio", "model", "share", True, "share of simulated requests that end after their deadline"),
         Figure("memory", "memory", "bytes", False, "peak use by all models together"),
         Figure("objective", "plan", "time", False, "what the scenario minimises"),
-        Figure("gap", "plan", "share", False, "share of the objective not proven necessary; ∞ where nothing is proven"),
+        Figure("gap", "plan", "share", False, "share of the objective not proven necessary within its policy"),
         Figure("utilisation", "plan", "share", False, "share of its time that the busiest core is asked for"),
     )
 }
-"""By name. A stream without a deadline misses none."""
+"""By name. A stream without a deadline misses none; where nothing is proven the gap is infinite."""
 
 _PERCENTILES = {"p50_us": 0.5, "p90_us": 0.9, "p95_us": 0.95, "p99_us": 0.99}
 
@@ -164,6 +166,11 @@ class AssessedPlan:
         played = simulate(problem, plan, simulation.duration_us(problem), simulation.seed) if runs else {}
         return cls(problem, plan, evaluation, played, simulation)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether other requests might have come, so that simulated figures have an interval."""
+        return any(stream.arrival.kind == "poisson" for stream in self.problem.streams)
+
     def estimate(self, figure: Figure, subject: str) -> Estimate:
         """A figure of one of `subjects`; unknown where the plan cannot run or there were no requests."""
         if not self.evaluation.models:
@@ -171,7 +178,9 @@ class AssessedPlan:
         if figure.simulated:
             played = self.responses[subject]
             statistic = _statistic(figure, played.deadline_us)
-            return sectioned(played.response_us[:, None], lambda columns: statistic(columns[:, 0]))
+            found = _simulated(self, played.response_us[:, None], lambda columns: statistic(columns[:, 0]))
+            counted = self.is_random and figure.name == "miss_ratio" and math.isfinite(played.deadline_us)
+            return all_or_none(found, len(played.response_us)) if counted else found
         if figure.whose == "model":
             return Estimate.exactly(float(getattr(self.evaluation.models[subject], figure.name)))
         if figure.whose == "memory":
@@ -184,10 +193,8 @@ class AssessedPlan:
         if name == "utilisation":
             return max(self.evaluation.utilisation.values(), default=0.0)
         stamp = self.plan.solver
-        # What was proven of a plan for another problem, of another objective, says nothing here.
-        proven = stamp.gap is not None and stamp.objective is not None
-        same = proven and math.isclose(stamp.objective or 0.0, self.evaluation.objective, rel_tol=GAP_TOLERANCE)
-        return float(stamp.gap or 0.0) if same else math.inf
+        known = stamp.objective is not None and is_of_this_question(self.plan, self.evaluation)
+        return stamp.gap if known and stamp.gap is not None else math.inf
 
 
 def subjects(problem: Problem, figure: Figure) -> tuple[str, ...]:
@@ -220,7 +227,7 @@ def difference(old: AssessedPlan, new: AssessedPlan, figure: Figure, subject: st
     before, after = old.responses[subject], new.responses[subject]
     statistic = _statistic(figure, before.deadline_us)
     pairs = np.column_stack((before.response_us, after.response_us))
-    return sectioned(pairs, lambda columns: compared(statistic(columns[:, 1]), statistic(columns[:, 0])))
+    return _simulated(new, pairs, lambda columns: compared(statistic(columns[:, 1]), statistic(columns[:, 0])))
 
 
 def sectioned(columns: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float]) -> Estimate:
@@ -254,6 +261,24 @@ def sectioned(columns: NDArray[np.float64], statistic: Callable[[NDArray[np.floa
         error = math.sqrt(float(((parts - whole) ** 2).sum()) / (SECTIONS * (SECTIONS - 1)))
     half = float(stdtrit(SECTIONS - 1, (1 + LEVEL) / 2)) * error
     return Estimate(whole, whole - half, whole + half) if math.isfinite(half) else Estimate(whole, math.nan, math.nan)
+
+
+def all_or_none(share: Estimate, requests: int) -> Estimate:
+    """A share of requests, with an interval where it is none or all of them: that none was seen is no proof.
+
+    The interval is that of Clopper and Pearson 1934 (doi 10.1093/biomet/26.4.404), for no stretch differs from another.
+    """
+    far = 1 - ((1 - LEVEL) / 2) ** (1 / max(requests, 1))
+    return {0.0: Estimate(0.0, 0.0, far), 1.0: Estimate(1.0, 1 - far, 1.0)}.get(share.value, share)
+
+
+def _simulated(
+    plan: AssessedPlan, columns: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float]
+) -> Estimate:
+    """A statistic of simulated requests; where no arrival is random, no others can come, and it is exact."""
+    if plan.is_random or not len(columns):
+        return sectioned(columns, statistic)
+    return Estimate.exactly(statistic(columns))
 
 
 def _statistic(figure: Figure, deadline_us: float) -> Callable[[NDArray[np.float64]], float]:

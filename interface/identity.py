@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 from pydantic import BaseModel
 
-from ..formulation import ModelPlan, Plan, Scenario
+from ..formulation import ModelPlan, Plan, Problem, Scenario
 from ..profiles import Profile
 from .case import Case
 
@@ -18,25 +18,43 @@ PLANNED_WITH = ("edgeplan", "numba", "numpy", "ortools", "pymoo", "scipy")
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 of plain data, in hexadecimal; numbers that are equal count as the same."""
+    """SHA-256 of plain data, in hexadecimal. The order of keys does not count; 1 and 1.0 are told apart."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def planned_with() -> dict[str, str]:
-    """Versions of what plans here; of what is not installed, none."""
+def planned_with(method: str = "auto") -> dict[str, str]:
+    """Versions of what plans here; of what is not installed, none.
+
+    Parameters
+    ----------
+    method : str
+        Where another distribution provides it, that one is among them.
+    """
     found = {}
     for name in PLANNED_WITH:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found | _provider(method)
+
+
+def _provider(method: str) -> dict[str, str]:
+    """Name and version of another distribution that a method comes from."""
+    from ..solvers.problem_classes import class_of
+
+    known = class_of(Problem)
+    if method == "auto" or method in known.built_in:
+        return {}
+    provided = entry_points(group=known.entry_point_group, name=method)
+    return {entry.dist.name: entry.dist.version for entry in provided if entry.dist is not None}
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Of what a scenario asks: neither its name nor where its profile lies changes a plan."""
-    return digest_of(scenario.model_dump(mode="json", exclude={"name", "profile"}))
+    """Of what a scenario asks: neither its name nor where its profile and its models lie changes a plan."""
+    places = {"name": True, "profile": True, "models": {"__all__": {"path"}}}
+    return digest_of(scenario.model_dump(mode="json", exclude=places))
 
 
 def profile_digest(profile: Profile) -> str:
@@ -63,7 +81,7 @@ def question_digest(case: Case, method: str, time_limit_s: float, seed: int) -> 
             "method": method,
             "time_limit_s": float(time_limit_s),
             "seed": seed,
-            "versions": planned_with(),
+            "versions": planned_with(method),
         }
     )
 

@@ -40,7 +40,7 @@ class LockedInputs(BaseModel):
     Attributes
     ----------
     scenario, profile : str
-        Digests of what they say; neither a scenario's name nor where its profile lies counts.
+        Digests of what they say; neither a scenario's name nor where its profile and its models lie counts.
     models : dict of str to str
         SHA-256 of each model's file, as it was profiled.
     platform_fingerprint : str
@@ -50,7 +50,7 @@ class LockedInputs(BaseModel):
     time_limit_s : float
     seed : int
     versions : dict of str to str
-        Of what plans.
+        Of what plans, another distribution that the method comes from among it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,7 +82,7 @@ class LockedInputs(BaseModel):
             method=method,
             time_limit_s=time_limit_s,
             seed=seed,
-            versions=planned_with(),
+            versions=planned_with(method),
         )
 
     def mismatches(self, here: LockedInputs) -> tuple[Mismatch, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..formulation import Plan, PlanError, Problem, capped
 from .figures import FIGURES, AssessedPlan, Estimate, Figure, Simulation, difference, subjects
+from .given_plans import left_out
 from .identity import plan_digest
 from .lock import Lock, LockError, shortened
 from .plan_changes import Change, plan_changes
@@ -22,6 +23,8 @@ COMPARED = ("latency_us", "response_us", "p99_us", "miss_ratio", "memory", "obje
 
 BINDS_FROM = 0.95
 """Share of a limit from which on it is said to bind: less is left than predictions are good for."""
+
+_SAME_LOCKS = "inputs and versions are the same by both locks; a processor of another kind may round otherwise"
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,8 @@ class Prediction:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Models of the plans that the scenario does not have: nothing is predicted of them, nor of what they take."""
-        fitting = self.new or self.old
-        known = {model.name for model in fitting.problem.models} if fitting is not None else set()
-        planned = (part.model for plan in (self.old, self.new) if plan is not None for part in plan.plan.models)
-        return tuple(dict.fromkeys(name for name in planned if name not in known))
+        fitting = (plan for plan in (self.old, self.new) if plan is not None)
+        return tuple(dict.fromkeys(name for plan in fitting for name in left_out(plan.problem, plan.plan)))
 
     @cached_property
     def pressures(self) -> tuple[Pressure, ...]:
@@ -175,7 +176,8 @@ def _used(plan: AssessedPlan | None, limit: Limit, bound: float) -> float:
 
     if plan is None:
         return math.nan
-    return value_of(plan.problem, plan.evaluation, limit) / bound if bound else math.inf
+    used = value_of(plan.problem, plan.evaluation, limit)
+    return used / bound if bound else math.inf if used else 0.0
 
 
 def _reasons(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> tuple[str, ...]:
@@ -183,7 +185,7 @@ def _reasons(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> tuple[str
         for plan, lock, which in zip((old, new), locks, ("old", "new"), strict=True):
             _refuse_other_plan(plan, lock, which)
         mismatches = locks[0].inputs.mismatches(locks[1].inputs)
-        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in mismatches]
+        found = [f"{m.what}: {shortened(m.locked)} → {shortened(m.here)}" for m in mismatches] or [_SAME_LOCKS]
     else:
         found = _inputs_that_differ(old, new)
     return (*found, *_proofs(old, new, locks))
@@ -215,6 +217,10 @@ def _inputs_that_differ(old: Plan, new: Plan) -> list[str]:
     for model in digests[0].keys() & digests[1].keys():
         if digests[0][model] != digests[1][model]:
             found.append(f"model {model}: another file")
+    gone = {part.sha256: part.model for part in old.models if part.model not in digests[1]}
+    for part in new.models:
+        if part.model not in digests[0] and part.sha256 in gone:
+            found.append(f"model {part.model}: the same file as {gone[part.sha256]}, under another name")
     for what in ("method", "policy", "seed"):
         before, after = (getattr(plan.solver, what) for plan in (old, new))
         if before != after:
@@ -231,7 +237,7 @@ def _proofs(old: Plan, new: Plan, locks: tuple[Lock, Lock] | None) -> list[str]:
     for which, plan, lock in zip(("old", "new"), (old, new), locks or (None, None), strict=True):
         if plan.solver.status != "optimal":
             gap = "nothing is known of its gap" if plan.solver.gap is None else f"gap {percent(plan.solver.gap)}"
-            found.append(f"the {which} plan is not proven optimal ({gap}): others may be as good")
+            found.append(f"the {which} plan is not proven optimal ({gap}): others may be as good or better")
         if lock is not None and not lock.reproducible:
             found.append(f"the {which} plan cannot be made again for sure: {lock.reason}")
     return found

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..formulation import Plan, capped
+from ..formulation.evaluate import MICROSECOND_TOLERANCE
 from .condition_tables import simulation_data, simulation_text
 from .identity import plan_digest
 from .plan_diff import BINDS_FROM, Effect, PlanDiff, Prediction
 from .table import Cell, Table
 from .units import count, mebibytes, milliseconds, percent
+
+_FULL = 1 + MICROSECOND_TOLERANCE
+"""Share of a limit from which on the evaluator calls it broken."""
 
 _KINDS = {
     "added": "model added",
@@ -116,7 +120,7 @@ def limits_table(prediction: Prediction) -> Table:
     for pressure in prediction.pressures:
         texts = {"deadline": f"{milliseconds(pressure.limit)} ms", "memory": f"{mebibytes(pressure.limit)} MiB"}
         shares = (pressure.old, pressure.new)
-        cells = (Cell(percent(u), "bad" if u > 1 else "strong" if u >= BINDS_FROM else "") for u in shares)
+        cells = (Cell(percent(u), "bad" if u > _FULL else "strong" if u >= BINDS_FROM else "") for u in shares)
         what = (Cell(pressure.kind, "strong"), pressure.subject, texts.get(pressure.kind, percent(pressure.limit)))
         rows.append((*what, *cells, _binds(*shares)))
     return Table(

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import Plan, SimulatedResponses, evaluate, simulate
+from ...formulation import SimulatedResponses, evaluate, simulate
 from ..condition_tables import conditions_data, conditions_table
 from ..conditions import any_failed, outcomes, parsed_conditions
 from ..exits import ExitCode
 from ..figures import AssessedPlan
+from ..given_plans import left_out, left_out_sentence, load_plan
 from ..outcome import evaluation_data
 from ..output import Format, FormatOption, current_output
 from ..summaries import score_table, violations_table
@@ -41,15 +42,17 @@ def check(
     output = current_output(context)
     problem = load(scenario, profile).problem
     conditions = parsed_conditions(fail_on or (), problem)
-    plan = Plan.load(plan_path)
+    plan = load_plan(plan_path)
     evaluation = evaluate(problem, plan)
     runs = evaluation.models and problem.streams and replay_s > 0
     replayed = simulate(problem, plan, replay_s * 1e6, seed) if runs else {}
     played = simulation(requests, seed)
     held = outcomes(conditions, AssessedPlan.of(problem, plan, played)) if conditions else ()
+    absent = left_out_sentence(problem, plan)
     output.result(
         {
             "status": "ok" if evaluation.feasible else "violated",
+            "left_out": left_out(problem, plan),
             "evaluation": evaluation_data(evaluation),
             "replay": {
                 model: {
@@ -66,6 +69,7 @@ def check(
         *([score_table(problem, evaluation)] if evaluation.models else []),
         *([_replay_table(replayed, replay_s)] if replayed else []),
         *([conditions_table(held, played)] if conditions else []),
+        *([absent] if absent else []),
         "The plan keeps every limit." if evaluation.feasible else "The plan does not keep every limit.",
     )
     if not evaluation.feasible or any_failed(held):

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import Plan, ScenarioError
+from ...formulation import ScenarioError
 from ..condition_tables import conditions_data, conditions_table
 from ..conditions import any_failed, outcomes, parsed_conditions
 from ..exits import ExitCode
+from ..given_plans import load_plan
 from ..output import Format, FormatOption, current_output
 from .condition_options import FailOnOption, RequestsOption, simulation
 from .options import ProfileOption, SeedOption
@@ -58,7 +59,7 @@ def diff(
         )
     case = load(scenario, profile) if scenario is not None else None
     conditions = parsed_conditions(fail_on or (), case.problem, delta=True) if case is not None else ()
-    old, new = Plan.load(old_path), Plan.load(new_path)
+    old, new = load_plan(old_path), load_plan(new_path)
     locks = (Lock.load(old_lock), Lock.load(new_lock)) if old_lock is not None and new_lock is not None else None
     played = simulation(requests, seed)
     prediction = Prediction.of(case.problem, old, new, played) if case is not None else None

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ...formulation import Plan, evaluate
+from ...formulation import evaluate
+from ..given_plans import load_plan, unproven
 from ..output import Format, FormatOption, current_output
 from ..run_record import RunRecord
 from .options import ProfileOption, ScenarioArgument, TimeLimitOption, output_option
@@ -46,7 +47,7 @@ def report(
 
     output = current_output(context)
     case = load(scenario, profile)
-    plan = Plan.load(plan_path)
+    plan = load_plan(plan_path)
     run = RunRecord.load(run_path) if run_path is not None else None
     evaluation = evaluate(case.problem, plan)
     contents = contents_of(
@@ -57,8 +58,8 @@ def report(
         fronts=fronts,
         time_limit_s=time_limit_s,
         simulated_requests=simulated_requests,
-        sensitivity=sensitivity_of(case, plan, evaluation, time_limit_s) if sensitivity else None,
-        command=_command(scenario, plan_path, profile, run_path, simulated_requests, sensitivity),
+        sensitivity=sensitivity_of(case, unproven(plan), evaluation, time_limit_s) if sensitivity else None,
+        command=_command(context, scenario, plan_path, profile, run_path),
     )
     document = document_of(contents)
     if output_path is not None:
@@ -70,12 +71,14 @@ def report(
     )
 
 
-def _command(
-    scenario: Path, plan: Path, profile: Path | None, run: Path | None, requests: int, sensitivity: bool
-) -> str:
+def _command(context: typer.Context, scenario: Path, plan: Path, profile: Path | None, run: Path | None) -> str:
     """The command line that makes this report again."""
+    asked = context.params
     words = ["edgeplan", "report", str(scenario), "--plan", str(plan)]
     words += [] if profile is None else ["--profile", str(profile)]
     words += [] if run is None else ["--run", str(run)]
-    words += ["--sensitivity"] if sensitivity else []
-    return shlex.join([*words, "--requests", str(requests)])
+    words += [] if asked["fronts"] else ["--no-fronts"]
+    words += ["--sensitivity"] if asked["sensitivity"] else []
+    if asked["fronts"] or asked["sensitivity"]:
+        words += ["--time-limit", f"{asked['time_limit_s']:g}"]
+    return shlex.join([*words, "--requests", str(asked["simulated_requests"])])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ...formulation import EdgePlanError
 from ...formulation.files import readable
+from ..given_plans import kind_of_other_plan
 
 FileKind = Literal["plan", "allocation", "scenario", "tenancy", "journal"]
 
@@ -55,12 +56,17 @@ def _kind_of_json(path: Path, text: str) -> FileKind:
         return "plan" if '"models"' in text or '"schema_version"' in text else "journal"
     if data.get("kind") == "allocation":
         return "allocation"
-    if "kind" in data:
+    if "kind" in data and data["kind"] != "lock":
         return "journal"
     if "models" in data and "solver" in data:
         return "plan"
     if "models" in data and "name" in data:
         return "scenario"  # JSON is YAML
+    if "accelerator" in data:
+        return "tenancy"
+    other = kind_of_other_plan(path)
+    if other:
+        raise _unknown(path, other)
     raise _unknown(path, f"JSON with {', '.join(map(str, list(data)[:5])) or 'nothing in it'}")
 
 

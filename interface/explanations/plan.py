@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...formulation import Evaluation, Plan, Problem, evaluate
+from ..given_plans import covered, left_out, left_out_sentence
 from ..outcome import evaluation_data, policies_data, solution_data
 from ..summaries import plan_table, violations_table
 from ..table import Table
 from ..units import milliseconds
 from ..whatif import (
+    Knob,
     Price,
     Rescue,
     clash_needs_table,
@@ -33,6 +36,9 @@ from .words import (
 
 if TYPE_CHECKING:
     from ...solvers import Candidate, Judgement, Solution
+
+_FLOATS = 1e-6
+"""Of the last digit shown: so far a sum of floats may stand beside it."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,14 @@ def explained_plan(
         The plan does not cover the models, or was made for others.
     """
     evaluation = evaluate(problem, plan)
-    broken = [violations_table(evaluation.violations)] if evaluation.violations else []
+    absent = left_out_sentence(problem, plan)
+    broken: list[Table | str] = [violations_table(evaluation.violations)] if evaluation.violations else []
+    broken += [absent] if absent else []
     data: dict[str, Any] = {
         "status": "ok" if evaluation.feasible else "violated",
         "kind": "plan",
-        "solver": {**plan.solver.model_dump(mode="json"), "says": proof_sentence(plan)},
+        "left_out": list(left_out(problem, plan)),
+        "solver": {**plan.solver.model_dump(mode="json"), "says": proof_sentence(plan, evaluation)},
         "evaluation": evaluation_data(evaluation),
     }
     if not evaluation.models:
@@ -101,8 +110,8 @@ def explained_plan(
     }
     items: list[Table | str] = [
         *broken,
-        f"Objective {milliseconds(evaluation.objective)} ms. {proof_sentence(plan)}",
-        plan_table(plan, evaluation),
+        f"Objective {milliseconds(evaluation.objective)} ms. {proof_sentence(plan, evaluation)}",
+        plan_table(covered(problem, plan), evaluation),
         *(line for part in parts for line in model_sentences(problem, evaluation, part)),
         responses_table(parts),
         limits_table(problem, evaluation, prices),
@@ -125,8 +134,14 @@ def explained_infeasible(solution: Solution, rescues: Sequence[Rescue]) -> Expla
     rescues : sequence of Rescue
         From `edgeplan.interface.whatif.rescues`; none where nothing was tried.
     """
-    data = {**solution_data(solution), "kind": "scenario", "rescues": rescues_data(rescues)}
+    narrowed = all(clash.best_achievable is not None for clash in solution.clashes)
+    data = {**solution_data(solution), "kind": "scenario", "narrowed": narrowed, "rescues": rescues_data(rescues)}
     items: list[Table | str] = [clash_needs_table(solution)]
+    if not narrowed:
+        items.append(
+            "Time ran out while the limits to blame were narrowed down: some of these may be innocent. A longer "
+            "--time-limit tells."
+        )
     if rescues:
         items += [rescues_table(rescues), rescue_sentence(rescues)]
         data["says"] = rescue_sentence(rescues)
@@ -142,8 +157,19 @@ def rescue_sentence(rescues: Sequence[Rescue]) -> str:
     assert best.needs is not None
     return (
         f"The smallest single change: {best.knob.name} from {best.knob.shown(best.value)} to "
-        f"{best.knob.shown(best.needs)}."
+        f"{_enough(best.knob, best.needs)}."
     )
+
+
+def _enough(knob: Knob, needs: float) -> str:
+    """A value as `Knob.shown` has it, but rounded to the looser side: whoever sets what is printed gets a plan."""
+    if knob.kind in ("cores", "max_threads", "core_sets"):
+        return knob.shown(needs)
+    digits, size = (3, 1.0) if knob.kind == "max_utilisation" else (4, knob.unit_size)
+    quantum = 10.0 ** (math.floor(math.log10(needs / size)) - digits + 1)
+    steps = needs / size / quantum
+    rounded = math.ceil(steps - _FLOATS) if knob.looser > 0 else math.floor(steps + _FLOATS)
+    return knob.shown(rounded * quantum * size)
 
 
 def _response_data(part: Response, problem: Problem, evaluation: Evaluation) -> dict[str, Any]:

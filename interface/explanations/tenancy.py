@@ -116,9 +116,13 @@ def explained_allocation(
     """
     assert solution.allocation is not None
     assert solution.evaluation is not None
+    stable = solution.evaluation.stable
+    sentences = [_sentence(part) for part in solution.evaluation.tenants]
     data = {
         **allocation_data(problem, solution),
+        **({} if stable else {"status": "violated"}),
         "kind": "allocation",
+        "says": sentences,
         "unstable": list(solution.evaluation.unstable),
         "prices": [
             {
@@ -137,13 +141,13 @@ def explained_allocation(
     }
     items: list[Table | str] = [
         allocation_table(problem, solution.allocation, solution.evaluation),
-        verdict(solution),
+        *([verdict(solution)] if stable else []),
         *solution.evaluation.unstable,
-        *(_sentence(part) for part in solution.evaluation.tenants),
+        *sentences,
     ]
     if steps:
         items.append(_steps_table(steps))
-    return Explained(data, tuple(items), solution.evaluation.stable)
+    return Explained(data, tuple(items), stable)
 
 
 def solution_of(problem: TenancyProblem, allocation: Allocation) -> TenancySolution:

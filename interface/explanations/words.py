@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...formulation import Evaluation, Plan, Problem
+from ..given_plans import is_of_this_question
 from ..table import Cell, Table, Tone
 from ..units import count, mebibytes, milliseconds, percent
 from ..whatif import Price
@@ -27,15 +29,25 @@ _POLICIES = {
 }
 
 
-def proof_sentence(plan: Plan) -> str:
-    """What the solver proved of the plan, from its stamp."""
+def proof_sentence(plan: Plan, evaluation: Evaluation) -> str:
+    """What the solver proved of the plan, from its stamp; nothing where that was for another problem.
+
+    Parameters
+    ----------
+    plan : Plan
+    evaluation : Evaluation
+        Of the plan under the problem that it is explained for.
+    """
     stamp = plan.solver
     base, _, variant = stamp.policy.partition(", ")
-    within = f" among plans of policy {base} ({_POLICIES.get(base, 'a policy of its own')})" if base else ""
-    if stamp.status == "optimal":
-        said = f"proved that no plan has a smaller objective{within}"
+    within = f" of policy {base} ({_POLICIES.get(base, 'a policy of its own')})" if base else ""
+    if not is_of_this_question(plan, evaluation):
+        said = f"made it for another question, with an objective of {milliseconds(stamp.objective or 0.0)} ms there"
+        said += "; nothing is proven of it here"
+    elif stamp.status == "optimal":
+        said = f"proved that under the limits it was given no plan{within} has a smaller objective"
     elif stamp.gap is not None:
-        said = f"proved that no plan{within} is more than {percent(stamp.gap)} better"
+        said = f"proved that under the limits it was given no plan{within} is more than {percent(stamp.gap)} better"
     else:
         said = f"proved nothing about other plans{within}"
     extra = {
@@ -150,7 +162,7 @@ class LimitUse:
     @property
     def share(self) -> float:
         """Of what is allowed."""
-        return self.used / self.allowed if self.allowed else 0.0
+        return self.used / self.allowed if self.allowed else math.inf if self.used else 0.0
 
 
 def limits_use(problem: Problem, evaluation: Evaluation) -> tuple[LimitUse, ...]:

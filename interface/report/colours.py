@@ -12,8 +12,8 @@ PLAN_COLOUR = "#3b82c4"
 GOOD_COLOUR = "#2a9d74"
 BAD_COLOUR = "#d64545"
 QUIET_COLOUR = "#8a8f98"
-DASHES = ("solid", "dash", "dot", "dashdot")
-PATTERNS = ("", "/", "x", ".")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PATTERNS = ("", "/", "x", ".", "\\", "-", "|", "+")
 LONGEST_NAME = 28
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from ..given_plans import covered, is_of_this_question, left_out_sentence
 from ..run_record import RunRecord, Setup, mean_absolute_percentage_error
 from ..summaries import comparison_table, decisions_table, plan_table, score_table, setups_table, violations_table
 from ..table import Cell, Table
@@ -168,7 +169,10 @@ def _plan(planned: ScoredPlan) -> Iterator[Block]:
         yield violations_table(planned.evaluation.violations)
     if planned.evaluation.models:
         yield score_table(planned.problem, planned.evaluation)
-        yield plan_table(planned.plan, planned.evaluation)
+        yield plan_table(covered(planned.problem, planned.plan), planned.evaluation)
+    absent = left_out_sentence(planned.problem, planned.plan)
+    if absent:
+        yield Remark(absent)
 
 
 def _schedule(contents: Contents, planned: ScoredPlan) -> Iterator[Block]:
@@ -263,6 +267,8 @@ def _plan_cards(planned: ScoredPlan | None) -> Iterator[Card]:
     if evaluation.violations:
         broken = f"{count(len(evaluation.violations), 'limit')} broken"
         yield Card("plan", broken, f"listed below; {plan.solver.method} had called it {plan.solver.status}")
+    elif not is_of_this_question(plan, evaluation):
+        yield Card("plan", "feasible", f"{plan.solver.method} made it for another question; nothing is proven here")
     else:
         yield Card("plan", plan.solver.status, f"{gap}{plan.solver.method}")
     for memory, used in evaluation.memory_bytes.items():

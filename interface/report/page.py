@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -49,7 +50,7 @@ def render(contents: Contents | Document) -> str:
 
 
 def _anchor(heading: str) -> str:
-    return heading.lower().replace(" ", "-")
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def _section(section: Section) -> str:

@@ -17,6 +17,24 @@ GAP_COLOUR = "rgba(255,255,255,0.45)"
 MANY_POINTS = 300
 """Points of all series together above which they are drawn small."""
 WIDTHS = {"line": 1.5, "steps": 1.75}
+_STROKES = {
+    "/": "M6 11L20 1",
+    "x": "M6 11L20 1M6 1L20 11",
+    ".": "M9 6h1M13 6h1M17 6h1",
+    "\\": "M6 1L20 11",
+    "-": "M5 4H21M5 8H21",
+    "|": "M9 0V12M13 0V12M17 0V12",
+    "+": "M5 6H21M13 0V12",
+}
+_STROKE_DASHES = {
+    "solid": "",
+    "dash": "6 3",
+    "dot": "2 3",
+    "dashdot": "7 3 2 3",
+    "longdash": "10 3",
+    "longdashdot": "10 3 2 3",
+}
+"""How the key draws patterns and dashes."""
 
 
 def draw(plot: Plot) -> go.Figure:
@@ -227,13 +245,11 @@ def _marks(look: Look, form: Form | None) -> Iterator[str]:
     colour = look.colour
     if form is None:
         yield f'<rect x="5" width="16" height="12" rx="2" fill="{colour}"/>'
-        strokes = {"/": "M6 11L20 1", "x": "M6 11L20 1M6 1L20 11", ".": "M9 6h1M13 6h1M17 6h1"}
         if look.pattern:
-            yield f'<path d="{strokes[look.pattern]}" stroke="#fff" stroke-width="2"/>'
+            yield f'<path d="{_STROKES[look.pattern]}" stroke="#fff" stroke-width="2"/>'
     elif form == "points":
         yield f'<circle cx="13" cy="6" r="4.5" fill="{colour}"/>'
     elif form == "star":
         yield f'<path d="M13 0l1.9 4 4.1.5-3 2.9.8 4.4L13 9.6l-3.8 2.2.8-4.4-3-2.9L11.1 4z" fill="{GOOD_COLOUR}"/>'
     else:
-        dashes = {"solid": "", "dash": "6 3", "dot": "2 3", "dashdot": "7 3 2 3"}[look.dash]
-        yield f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{dashes}"/>'
+        yield f'<path d="M0 6H26" stroke="{colour}" stroke-width="2.5" stroke-dasharray="{_STROKE_DASHES[look.dash]}"/>'

@@ -61,15 +61,16 @@ def forecast_picture(model: str, predicted: ModelForecast, look: Look) -> Pictur
     n = len(responses_us)
     drawn = [_tail(model, responses_us, n, look)] if n else []
     deadline_us = predicted.deadline_us if math.isfinite(predicted.deadline_us) else None
-    told = {share: predicted.percentile_us(share) for share in SHARES}
-    caption = f"{count(n, 'request')} simulated. " + "; ".join(
+    estimates = ((share, predicted.percentile_us(share)) for share in SHARES)
+    told = [
         f"{_percentile_name(share)} {_with_interval(estimate)} ms"
-        for share, estimate in told.items()
+        for share, estimate in estimates
         if not math.isnan(estimate.value)
-    )
+    ]
+    sentences = [f"{count(n, 'request')} simulated", "; ".join(told) or "Too few to tell a percentile"]
     if deadline_us is not None:
-        caption += f". Deadline {milliseconds(deadline_us)} ms, missed by {percent(predicted.miss_ratio.value)}"
-    return _distribution(drawn, deadline_us, caption + ".", model)
+        sentences.append(f"Deadline {milliseconds(deadline_us)} ms, missed by {percent(predicted.miss_ratio.value)}")
+    return _distribution(drawn, deadline_us, ". ".join(sentences) + ".", model)
 
 
 def forecast_table(predicted: Forecast) -> Table:

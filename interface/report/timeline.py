@@ -99,9 +99,9 @@ def timeline_picture(setup: Setup, models: tuple[str, ...]) -> Picture | None:
         (request, run, core)
         for request in setup.requests
         for run in request.segments
-        if run.start_us < end_us and run.finish_us > begin_us
+        if run.start_us < end_us
         for core in run.cores
-    ][: 2 * KEPT_BARS]
+    ]
     if not taken:
         return None
     cores = sorted({core for _, _, core in taken})
@@ -136,13 +136,13 @@ def _shown(bars: Sequence[Bar], window: float) -> float:
 
 
 def _opening(setup: Setup, bars: int) -> tuple[float, float]:
-    """When a set-up's first so many bars begin and end."""
+    """Window from a set-up's first run on in which at most so many bars begin."""
     starts = sorted(run.start_us for request in setup.requests for run in request.segments for _ in run.cores)
     if not starts:
         return 0.0, 0.0
-    last = starts[min(bars, len(starts)) - 1]
-    ends = (run.finish_us for request in setup.requests for run in request.segments if run.start_us <= last)
-    return starts[0], max(ends)
+    if len(starts) > bars:
+        return starts[0], starts[bars]
+    return starts[0], max(run.finish_us for request in setup.requests for run in request.segments)
 
 
 def _label(request: Request, segment: int) -> str:

@@ -91,10 +91,12 @@ def test_the_script_fails_where_an_input_changed(project: Path) -> None:
             assert shell(block, project).returncode == 0
     scenario = project / "scenario.yaml"
     scenario.write_text(scenario.read_text().replace("rate_hz: 8", "rate_hz: 9"))
+    (project / "planned.json").write_bytes((project / "plan.json").read_bytes())  # of an earlier run
     (script,) = (block for block in SHELL if block.startswith("#!"))
     done = shell(script, project)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "scenario" in done.stderr
+    assert not (project / "planned.json").exists(), "nothing stale is looked at"
 
 
 def test_every_figure_is_on_the_page() -> None:

@@ -215,3 +215,32 @@ def test_a_limit_within_the_interval_is_undecided(problem: Problem, plan: Plan) 
     assert not decided(p99.value + 0.9 * p99.half_width)
     assert decided(p99.value + 1.1 * p99.half_width)
     assert not math.isnan(p99.low)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("memory.ram>128MiB", 128.02 * MIB),
+        ("memory.ram>128MiB", 128.0001 * MIB),
+        ("p99_us>20ms", 20_004.0),
+        ("p99_us>123s", 123_000_010.0),
+        ("miss_ratio>1%", 0.0100004),
+        ("delta.p99_us>5%", 0.050001),
+        ("delta.miss_ratio>0.01", 0.0100004),
+    ],
+)
+def test_a_figure_is_shown_apart_from_its_limit(text: str, value: float) -> None:
+    condition = parse_condition(text)
+    assert condition.holds(value)
+    assert condition.text_of(value) != condition.text_of(condition.limit)
+    assert len(condition.text_of(2 * value)) <= len(condition.text_of(value)), "no more digits than it takes"
+
+
+def test_a_unit_that_is_none_is_answered_with_those_of_the_figure() -> None:
+    for text, units in (("memory.ram>5 bushels", "MiB"), ("p99_us>5 bushels", "ms"), ("miss_ratio>5ms", "%")):
+        with pytest.raises(ConditionError) as caught:
+            parse_condition(text)
+        assert units in caught.value.expected
+        assert "bit" not in caught.value.expected
+    with pytest.raises(ConditionError, match="% of the old one's"):
+        parse_condition("delta.p99_us>5 bushels")

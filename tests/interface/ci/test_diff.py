@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,18 @@ from edgeplan.formulation import (
     simulate,
 )
 from edgeplan.interface.exits import ExitCode
+from edgeplan.interface.explanations.words import limits_use
+from edgeplan.interface.figures import Simulation
 from edgeplan.interface.identity import plan_digest
+from edgeplan.interface.lock import Lock, LockedInputs
 from edgeplan.interface.plan_changes import plan_changes
+from edgeplan.interface.plan_diff import PlanDiff, Prediction
+from edgeplan.interface.plan_diff_tables import diff_items, limits_table
+from edgeplan.interface.table import Cell
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .. import report_cases as cases
 from ..conftest import Files
 from ..test_cli import answer, edgeplan
 
@@ -234,3 +242,56 @@ def test_models_that_the_scenario_does_not_have_are_left_out_and_named(files: Fi
     assert said["prediction"]["left_out"] == ["large"]
     assert {effect["of"] for effect in said["prediction"]["effects"]} == {"small", "ram", ""}
     assert "left out of what is predicted: large" in edgeplan("diff", files.plan, other, "--scenario", scenario).stdout
+
+
+def test_locks_of_the_same_inputs_say_so(plan: Plan, other: Path) -> None:
+    inputs = LockedInputs(
+        scenario="0" * 64,
+        profile="1" * 64,
+        models={},
+        platform_fingerprint="",
+        method="auto",
+        time_limit_s=10.0,
+        seed=0,
+        versions={},
+    )
+    new = Plan.load(other)
+    compared = PlanDiff.of(plan, new, locks=(Lock.of(inputs, plan, ""), Lock.of(inputs, new, "")))
+    assert compared.reasons[0].startswith("inputs and versions are the same by both locks")
+    (why,) = (item for item in diff_items(compared) if isinstance(item, str) and item.startswith("Why:"))
+    assert "Locks would tell" not in why
+
+
+def test_a_limit_that_is_full_is_not_broken(files: Files, problem: Problem, plan: Plan) -> None:
+    """What the evaluator lets pass for a sum of floats is not shown as broken."""
+    used = evaluate(problem, plan).models["small"].response_us
+    streams = (problem.streams[0].model_copy(update={"deadline_us": used * (1 - 1e-9)}), problem.streams[1])
+    full = problem.replace(streams=streams)
+    assert evaluate(full, plan).feasible
+    table = limits_table(Prediction.of(full, plan, plan, Simulation(200, 0)))
+    (row,) = (row for row in table.rows if row[0] == Cell("deadline", "strong") and row[1] == "small")
+    assert [cell.tone for cell in row[3:5] if isinstance(cell, Cell)] == ["strong", "strong"]
+
+
+def test_a_model_under_another_name_is_known_by_its_file(files: Files, plan: Plan) -> None:
+    path = files.folder / "other.json"
+    renamed = plan.models[0].model_copy(update={"model": "tiny"})
+    plan.model_copy(update={"models": (renamed, plan.models[1])}).save(path)
+    said = answer("diff", files.plan, path)
+    assert {(c["kind"], c["model"]) for c in said["changes"]} == {("removed", "small"), ("added", "tiny")}
+    assert "model tiny: the same file as small, under another name" in said["reasons"]
+    assert not [reason for reason in answer("diff", files.plan, files.plan)["reasons"] if "name" in reason]
+
+
+def test_a_memory_that_nothing_may_use_is_kept_by_what_does_not() -> None:
+    of = cases.problem(["a", "b"], 2, memory_bytes={"npu memory": 0})
+    uses = cases.plan(of)
+    first = uses.models[0].segments[0].model_copy(update={"configuration": cases.ONE, "cores": (0, 1)})
+    part = uses.models[0].model_copy(update={"segments": (first, *uses.models[0].segments[1:])})
+    keeps = uses.model_copy(update={"models": (part, *uses.models[1:])})
+    found = Prediction.of(of, uses, keeps, Simulation(200, 0)).pressures
+    (pressure,) = (each for each in found if each.subject == "npu memory")
+    assert (pressure.old, pressure.new) == (math.inf, 0.0)
+    for plan, share in ((uses, math.inf), (keeps, 0.0)):
+        (use,) = (use for use in limits_use(of, evaluate(of, plan)) if use.limit.subject == "npu memory")
+        assert use.share == share

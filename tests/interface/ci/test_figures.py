@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from edgeplan.formulation import Plan, Problem
+from edgeplan.formulation import Periodic, Plan, PlannedSegment, Problem
 from edgeplan.interface.figures import FIGURES, SECTIONS, AssessedPlan, Simulation, difference, sectioned, subjects
 
 PLAYED = Simulation(requests=3000, seed=5)
@@ -75,3 +75,46 @@ def test_paired_differences(problem: Problem, plan: Plan) -> None:
     paired = difference(old, new, mean, "large")
     assert paired.half_width < old.estimate(mean, "large").half_width
     assert paired.high < 0  # two fixed costs less
+
+
+def on_one(segment: PlannedSegment) -> PlannedSegment:
+    return segment.model_copy(update={"cores": (0,)})
+
+
+def test_where_nothing_is_random_there_is_no_interval(problem: Problem, plan: Plan) -> None:
+    steady = Periodic(period_us=130_000)
+    streams = (problem.streams[0], problem.streams[1].model_copy(update={"arrival": steady}))
+    parts = [part.model_copy(update={"segments": tuple(on_one(s) for s in part.segments)}) for part in plan.models]
+    crowded = plan.model_copy(update={"models": tuple(parts)})
+    assessed = AssessedPlan.of(problem.replace(streams=streams), crowded, PLAYED)
+    mean = FIGURES["mean_us"]
+    found = assessed.estimate(mean, "small")
+    assert found.low == found.value == found.high
+    assert found.value == pytest.approx(assessed.responses["small"].response_us.mean())
+    columns = assessed.responses["small"].response_us[:, None]
+    assert sectioned(columns, lambda x: float(np.mean(x))).half_width > 0, "stretches differ all the same"
+    other = AssessedPlan.of(assessed.problem, crowded, Simulation(PLAYED.requests, seed=PLAYED.seed + 1))
+    assert other.estimate(mean, "small") == found
+    random = AssessedPlan.of(problem, crowded, PLAYED)
+    assert random.estimate(mean, "small").half_width > 0
+
+
+@pytest.mark.parametrize("requests", [5, 50, 5000])
+def test_that_none_was_seen_to_be_late_is_no_proof(problem: Problem, plan: Plan, requests: int) -> None:
+    few = Simulation(requests, seed=5)
+    assessed = AssessedPlan.of(problem, plan, few)
+    n = len(assessed.responses["small"].response_us)
+    found = assessed.estimate(FIGURES["miss_ratio"], "small")
+    assert (found.value, found.low) == (0, 0)
+    # So rare that none comes among so many with the chance that the interval leaves.
+    assert (1 - found.high) ** n == pytest.approx(0.025)
+    never = problem.replace(streams=(problem.streams[0].model_copy(update={"deadline_us": 1.0}), problem.streams[1]))
+    always = AssessedPlan.of(never, plan, few).estimate(FIGURES["miss_ratio"], "small")
+    assert (always.value, always.high, always.low) == (1, 1, pytest.approx(1 - found.high))
+
+
+def test_what_has_no_deadline_misses_none_for_sure(problem: Problem, plan: Plan) -> None:
+    large = problem.streams[1].model_copy(update={"deadline_us": None})
+    assessed = AssessedPlan.of(problem.replace(streams=(problem.streams[0], large)), plan, PLAYED)
+    found = assessed.estimate(FIGURES["miss_ratio"], "large")
+    assert (found.value, found.low, found.high) == (0, 0, 0)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from edgeplan.formulation import Plan, Problem
+import yaml
+from edgeplan.formulation import Plan, Problem, Scenario
+from edgeplan.interface.case import Case
 from edgeplan.interface.exits import ExitCode
-from edgeplan.interface.identity import planned_with
-from edgeplan.interface.lock import Lock
+from edgeplan.interface.identity import planned_with, profile_digest, question_digest, scenario_digest
+from edgeplan.interface.lock import Lock, LockedInputs
 from edgeplan.interface.reproducibility import SHORTEST_STAGE, why_not_reproducible
 from edgeplan.profiles import Profile, model_sha256
 from edgeplan.solvers import Solution, solve
@@ -83,7 +86,9 @@ def test_the_same_inputs_give_the_same_plan_and_the_same_lock(files: Files, lock
 def test_names_and_places_are_no_inputs(files: Files, locked: Path) -> None:
     profile = files.folder / "elsewhere.json"
     files.profile.rename(profile)
-    said = answer("plan", files.scenario(name="another name", profile="elsewhere.json"), "--locked", locked)
+    models = [{"name": "small", "path": "somewhere/small.onnx"}, {"name": "large"}]
+    scenario = files.scenario(name="another name", profile="elsewhere.json", models=models)
+    said = answer("plan", scenario, "--locked", locked)
     assert said["locked"]["same"]
 
 
@@ -214,3 +219,49 @@ def test_a_model_that_changed_since_it_was_profiled_is_refused(files: Files, pro
     write_model(file, seed=1, depth=1)
     error = answer(*arguments, code=ExitCode.BAD_INPUT)["error"]
     assert (error["kind"], error["subject"]) == ("StalePlanError", "model 'small'")
+
+
+def turned_round(data: Any) -> Any:
+    """The same data with every key written in another order."""
+    if isinstance(data, dict):
+        return {key: turned_round(data[key]) for key in reversed(data)}
+    return [turned_round(item) for item in data] if isinstance(data, list) else data
+
+
+def test_a_digest_is_of_what_is_said_and_not_of_how(files: Files) -> None:
+    path = files.scenario()
+    said = scenario_digest(Scenario.load(path))
+    data = yaml.safe_load(path.read_text())
+    data["streams"][0]["deadline_us"] = 4e4
+    data["limits"]["memory_bytes"]["ram"] = 128 * 2**20
+    data |= {"objective": "response", "platform": "local", "name": "another", "profile": "a/b.json"}
+    data["models"] = [{"name": "small", "path": "c/d.onnx"}, {"name": "large"}]
+    path.write_bytes(yaml.safe_dump(turned_round(data), sort_keys=False).replace("\n", "\r\n").encode())
+    assert scenario_digest(Scenario.load(path)) == said
+    for change in ({"streams": data["streams"][::-1]}, {"objective": "latency"}):
+        path.write_text(yaml.safe_dump({**data, **change}))
+        assert scenario_digest(Scenario.load(path)) != said
+
+    measured = profile_digest(Profile.load(files.profile))
+    text = json.dumps(turned_round(json.loads(files.profile.read_text())), indent=4)
+    files.profile.write_bytes(text.replace("\n", "\r\n").encode())
+    assert profile_digest(Profile.load(files.profile)) == measured
+
+
+def test_a_solver_of_another_distribution_is_a_version_too(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case.load(files.scenario())
+
+    def digests() -> list[str]:
+        return [question_digest(case, method, 10.0, 0) for method in ("auto", "cp_sat", "annealer")]
+
+    def installed(number: str) -> None:
+        annealer = SimpleNamespace(dist=SimpleNamespace(name="annealing", version=number))
+        found = {"annealer": [annealer]}
+        monkeypatch.setattr("edgeplan.interface.identity.entry_points", lambda group, name: found.get(name, []))
+
+    installed("1.0")
+    first = digests()
+    assert planned_with("annealer") == {**planned_with(), "annealing": "1.0"}
+    assert LockedInputs.of(case, "annealer", 10.0, 0).versions["annealing"] == "1.0"
+    installed("1.1")
+    assert [one == other for one, other in zip(first, digests(), strict=True)] == [True, True, False]
