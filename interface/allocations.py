@@ -106,6 +106,7 @@ def verdict(solution: TenancySolution) -> str:
     spent = f"{solution.method}, {solution.runtime_s:.2f} s"
     if solution.status == "optimal":
         return f"Optimal ({spent}): no other partition points and cores have a smaller predicted mean response."
-    if solution.bound:
-        return f"Feasible ({spent}): at most {percent(solution.gap or 0.0)} above the least possible."
+    if solution.bound and solution.objective is not None:
+        above = percent(solution.objective / solution.bound - 1)
+        return f"Feasible ({spent}): at most {above} above the least possible."
     return f"Feasible ({spent}): nothing is proven about others."

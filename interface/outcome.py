@@ -77,13 +77,20 @@ def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def clash_note(solution: Solution) -> str:
+    """What is known of limits that clash: where time ran out before each was tried without, that they do."""
+    if any(clash.best_achievable is None for clash in solution.clashes):
+        return "These cannot hold together; whether all of them are needed for that was not found out in time."
+    return "These cannot hold together; without any one of them the others can."
+
+
 def clashes_table(solution: Solution) -> Table:
     """The limits that cannot hold together."""
     return Table(
         "No plan keeps every limit",
         ("limit", "of", "what"),
         tuple((Cell(c.limit.kind, "bad"), c.limit.subject, c.sentence) for c in solution.clashes),
-        note="These cannot hold together; without any one of them the others can.",
+        note=clash_note(solution),
     )
 
 

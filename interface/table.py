@@ -48,11 +48,12 @@ class Table:
         """Build the table for a terminal."""
         import rich.box
         import rich.table
+        from rich.markup import escape as literally
         from rich.text import Text
 
         table = rich.table.Table(
-            title=self.title,
-            caption=self.note or None,
+            title=literally(self.title),
+            caption=literally(self.note) or None,
             title_justify="left",
             caption_justify="left",
             title_style="bold",
@@ -61,7 +62,7 @@ class Table:
         for column in self.columns:
             # Folded, never cut: half a configuration's name is worth nothing.
             justify = "right" if column.startswith(">") else "left"
-            table.add_column(column.lstrip(">"), justify=justify, overflow="fold")
+            table.add_column(literally(column.lstrip(">")), justify=justify, overflow="fold")
         for i, row in enumerate(self.rows):
             table.add_row(
                 *(Text(cell.text, _RICH_STYLES[cell.tone]) if isinstance(cell, Cell) else Text(cell) for cell in row),
