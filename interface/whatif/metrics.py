@@ -212,9 +212,9 @@ def caption(points: Sequence[Point], metric: Metric) -> str:
     text = f"From {low:.4g} at {at_low.label} to {high:.4g} at {at_high.label}."
     open_ = [p for p in points if p.reply.status == "feasible"]
     if open_:
-        worst = max((p.reply.gap for p in open_ if p.reply.gap is not None), default=None)
+        gaps = [p.reply.gap for p in open_ if p.reply.gap is not None]
         text += f" {count(len(open_), 'point')} not proven optimal"
-        text += "." if worst is None else f", by {percent(worst)} at most."
+        text += f", by {percent(max(gaps))} at most." if len(gaps) == len(open_) else "."
     for status, said in (("infeasible", "without a plan"), ("timeout", "without an answer in time")):
         if missing := sum(p.reply.status == status for p in points):
             text += f" {count(missing, 'point')} {said}."
