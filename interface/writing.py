@@ -1,9 +1,10 @@
-"""Places that cannot be written to, once the work has begun: one way of saying so."""
+"""Folders that results are written to: one run at a time, and one way of saying that nothing can be written there."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import fcntl
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .output import OutputError
@@ -31,3 +32,32 @@ def writing(place: Path) -> Iterator[None]:
             got=error.strerror or str(error),
             remedy="Make room, or choose another place; what was written before is whole.",
         ) from error
+
+
+@contextlib.contextmanager
+def held(folder: Path, wait: Callable[[str], object]) -> Iterator[None]:
+    """Make a folder and hold it against other runs, which would do the same work and mix their results with these.
+
+    The system gives it free when a run ends, however it ends.
+
+    Parameters
+    ----------
+    folder : Path
+    wait : callable
+        Told, in words, that another run has the folder, before that one is waited for.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made or written to.
+    """
+    with contextlib.ExitStack() as stack:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = stack.enter_context((folder / ".lock").open("w"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait(f"edgeplan: waiting for another run in {folder}")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

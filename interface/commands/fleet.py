@@ -13,6 +13,7 @@ from ...formulation import UnsupportedError
 from ..exits import ExitCode
 from ..output import Format, FormatOption, Output, current_output
 from ..table import Cell, Table
+from ..writing import held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def fleet(
     from ..fleet.clusters import cluster
     from ..fleet.document import fleet_document
     from ..fleet.jobs import load_fleet
-    from ..fleet.outputs import held, run_data, write_files
+    from ..fleet.outputs import run_data, write_files
     from ..fleet.run import run_fleet
     from ..fleet.store import Store
     from ..report import TerminalReport
@@ -68,10 +69,7 @@ def fleet(
     if dry_run:
         _show_jobs(output, loaded, store)
         return
-    with (
-        held(folder, lambda: output.note(f"edgeplan: waiting for another run in {folder}")),
-        _engine(engine_name, workers, address) as engine,
-    ):
+    with held(folder, output.note), _engine(engine_name, workers, address) as engine:
         with output.progress("jobs") as progress:
             run = run_fleet(loaded, store, engine, progress)
         found = cluster(loaded, run.results, engine, most_plans=most_plans, max_loss=tolerated, time_limit_s=choice_s)

@@ -44,9 +44,7 @@ def fleet_document(run: FleetRun, found: Sequence[WorkloadClusters], engine: str
     return laid_out(f"Fleet: {run.fleet.spec.name}", created, _cards(run, found), _sections(run, found, engine))
 
 
-def _sections(
-    run: FleetRun, found: Sequence[WorkloadClusters], engine: str
-) -> Iterator[tuple[str, Iterable[Block]]]:
+def _sections(run: FleetRun, found: Sequence[WorkloadClusters], engine: str) -> Iterator[tuple[str, Iterable[Block]]]:
     if found:
         yield "Plans", [plans_table(found)]
         curves = (curve_picture(clusters) for clusters in found)

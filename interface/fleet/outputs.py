@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +17,6 @@ from .run import FleetRun
 from .tables import assignment_rows, clusters_data, csv_text, job_rows
 
 _PLAN_FILE = re.compile(r".+-P\d+\.json")
-
-
-@contextlib.contextmanager
-def held(folder: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Make the folder and hold it against other runs, which would solve the same and mix their results with these.
-
-    A run that is killed holds it no longer.
-
-    Parameters
-    ----------
-    folder : Path
-    wait : callable
-        Called once where another run has it, before that one is waited for.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made or written to.
-    """
-    with contextlib.ExitStack() as stack:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = stack.enter_context((folder / ".lock").open("w"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                wait()
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def run_data(

@@ -17,7 +17,6 @@ from .points import Point, point_at
 from .prices import Progress
 from .store import Store, models_digest, question_of
 
-
 OWN_LIMITS = "open"
 """Policy of sharing cores that keeps the problem's own limits and no stricter ones."""
 
@@ -141,9 +140,7 @@ class _Shared:
     policies: bool
 
 
-def _answers(
-    shared: _Shared, asked: Mapping[str, tuple[Setting, ...]], jobs: int
-) -> Iterator[tuple[str, Reply]]:
+def _answers(shared: _Shared, asked: Mapping[str, tuple[Setting, ...]], jobs: int) -> Iterator[tuple[str, Reply]]:
     """Answer questions, in this process or in several; what is done comes as it is done."""
     if jobs == 1 or len(asked) <= 1:
         for digest, place in asked.items():
