@@ -1,0 +1,128 @@
+"""The report of a sweep: the same on a page and in a terminal, over one axis, two, or more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from edgeplan.formulation import Problem
+from edgeplan.interface.report.document import Gallery
+from edgeplan.interface.report.grid import Grid, Surface
+from edgeplan.interface.report.plots import XYPlot
+from edgeplan.interface.whatif import Asker, Reply, Sweep, parse_axes, sweep
+from edgeplan.interface.whatif.document import sweep_document
+from edgeplan.interface.whatif.metrics import METRICS, caption
+from edgeplan.interface.whatif.pictures import curve_picture, sweep_grid, trade_off_picture
+
+from ..two_forms import printed, refuse_difference
+
+ASKER = Asker(time_limit_s=10, requests=200)
+MEMORY = "memory.ram=8MiB..40MiB:5"
+AXES = {
+    "line": [MEMORY],
+    "grid": [MEMORY, "cores=1,2"],
+    "one row": [MEMORY, "cores=1"],
+    "three": ["memory.ram=8MiB,64MiB", "cores=1,2", "rate.*=0.5x,1x"],
+    "nothing": ["memory.ram=1MiB,2MiB"],
+}
+
+
+@pytest.fixture(autouse=True)
+def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plotly's own megabytes."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
+
+
+@pytest.fixture(scope="module")
+def swept(problem: Problem) -> dict[str, Sweep]:
+    return {name: sweep(problem, parse_axes(problem, axes), asker=ASKER) for name, axes in AXES.items()}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_page_and_terminal_say_the_same(swept: dict[str, Sweep], name: str) -> None:
+    document = sweep_document(swept[name], "two <models> & \"quotes\"")
+    assert document.sections[-2].heading == "Points"
+    refuse_difference(document)
+
+
+def test_two_axes_have_maps_and_a_surface_and_one_has_curves(swept: dict[str, Sweep]) -> None:
+    headings = {name: [s.heading for s in sweep_document(done, "any").sections] for name, done in swept.items()}
+    traded = "What is traded for what"
+    rest = ["Points", "How it was made"]
+    assert headings["line"] == ["Curves", traded, *rest]
+    assert headings["grid"] == ["Maps", "Surface", traded, *rest]
+    assert headings["one row"] == ["Maps", traded, *rest]
+    assert headings["three"] == ["Maps", traded, *rest]
+    assert headings["nothing"] == rest
+
+
+@pytest.mark.parametrize("name", ["line", "grid", "three"])
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_terminal_of_any_width_is_enough(swept: dict[str, Sweep], name: str, width: int) -> None:
+    text = printed(sweep_document(swept[name], "any"), width)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_maps_hold_every_point_and_mark_what_has_no_plan(swept: dict[str, Sweep]) -> None:
+    done = swept["grid"]
+    grid = sweep_grid(done, (), METRICS[0])
+    across, up = done.axes
+    for point in done.points:
+        cell = up.settings.index(point.settings[1]), across.settings.index(point.settings[0])
+        figure = float(grid.values[cell])
+        assert math.isnan(figure) == (point.reply.plan is None)
+        marked = {mark.name for mark in grid.marks if cell in mark.cells}
+        assert ("no plan" in marked) == (point.reply.status == "infeasible")
+        if point.reply.objective_us is not None:
+            assert figure == pytest.approx(point.reply.objective_us / 1e3)
+    (surface,) = (b for s in sweep_document(done, "any").sections for b in s.blocks if isinstance(b, Surface))
+    assert np.array_equal(surface.values, grid.values, equal_nan=True)
+
+
+def test_a_map_for_each_setting_of_the_third_axis(swept: dict[str, Sweep]) -> None:
+    (maps,) = (s.blocks[0] for s in sweep_document(swept["three"], "any").sections if s.heading == "Maps")
+    assert isinstance(maps, Gallery)
+    headings = [picture.heading for picture in maps.pictures if isinstance(picture, Grid)]
+    assert len(headings) == len(set(headings)) == len(maps.pictures)
+    assert any("rate.* 0.5×" in heading for heading in headings)
+    assert any("rate.* 1×" in heading for heading in headings)
+
+
+def test_no_line_leads_through_a_point_without_a_plan(swept: dict[str, Sweep]) -> None:
+    done = swept["line"]
+    whole = curve_picture(done, METRICS[0]).plot
+    assert isinstance(whole, XYPlot)
+    assert next(one for one in whole.series if one.name == "best plan found").form == "line"
+    points = list(done.points)
+    middle = points[-2]
+    points[-2] = replace(middle, reply=Reply("infeasible"), memory_bytes={})
+    holed = curve_picture(replace(done, points=tuple(points)), METRICS[0]).plot
+    assert isinstance(holed, XYPlot)
+    assert next(one for one in holed.series if one.name == "best plan found").form == "points"
+    (missing,) = (one for one in holed.series if one.name == "no plan")
+    assert middle.settings[0].number in missing.x
+
+
+def test_a_gap_is_only_said_to_be_the_largest_where_all_are_known(swept: dict[str, Sweep]) -> None:
+    planned = [point for point in swept["line"].points if point.reply.objective_us is not None]
+    assert len(planned) > 1
+    objective = planned[0].reply.objective_us
+    assert objective is not None
+    half = replace(planned[0], reply=replace(planned[0].reply, status="feasible", bound_us=objective / 2))
+    open_ = replace(planned[1], reply=replace(planned[1].reply, status="feasible", bound_us=None))
+    assert "by 50.0 % at most" in caption([half], METRICS[0])
+    assert "at most" not in caption([half, open_], METRICS[0])
+
+
+def test_the_staircase_is_beaten_by_no_point(swept: dict[str, Sweep]) -> None:
+    picture = trade_off_picture(swept["grid"])
+    assert picture is not None
+    assert isinstance(picture.plot, XYPlot)
+    stairs, *groups = picture.plot.series
+    points = [(x, y) for one in groups for x, y in zip(one.x, one.y, strict=True)]
+    assert len(points) == sum(point.reply.plan is not None for point in swept["grid"].points)
+    for corner in zip(stairs.x, stairs.y, strict=True):
+        assert corner in points
+        assert not any(x <= corner[0] and y <= corner[1] and (x, y) != corner for x, y in points)
