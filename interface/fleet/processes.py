@@ -112,6 +112,8 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._pool:
+            worker.connection.close()  # all of them begin to end, before the first is waited for
+        for worker in self._pool:
             worker.end()
         self._pool.clear()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..table import Cell, Table, Tone
 from ..units import MIB, count, mebibytes, milliseconds, percent
+from .knobs import rounded
 from .points import Point
 from .sweeps import Sweep
 from .tables import reply_data
@@ -209,7 +210,7 @@ def caption(points: Sequence[Point], metric: Metric) -> str:
     if not known:
         return "No point has it."
     (low, at_low), (high, at_high) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
-    text = f"From {low:.4g} at {at_low.label} to {high:.4g} at {at_high.label}."
+    text = f"From {rounded(low)} at {at_low.label} to {rounded(high)} at {at_high.label}."
     open_ = [p for p in points if p.reply.status == "feasible"]
     if open_:
         gaps = [p.reply.gap for p in open_ if p.reply.gap is not None]

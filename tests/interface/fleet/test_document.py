@@ -13,9 +13,11 @@ from edgeplan.interface.fleet.engine import InProcess
 from edgeplan.interface.fleet.jobs import load_fleet
 from edgeplan.interface.fleet.run import FleetRun, run_fleet
 from edgeplan.interface.fleet.store import Store
+from edgeplan.interface.report import write_report
 from edgeplan.interface.report.plots import BarsPlot, XYPlot
 from edgeplan.profiles import Profile
 
+from ..browsing import LOOKS, looked_at, needs_browser
 from ..test_cli import edgeplan
 from ..two_forms import printed, refuse_difference
 from .test_command import SPEC, STREAMS
@@ -25,9 +27,10 @@ HEADINGS = ["Plans", "Loss by number of plans", "Who shares a plan", "Assignment
 
 
 @pytest.fixture(autouse=True)
-def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without plotly's own megabytes."""
-    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
+def without_the_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plotly's own megabytes, where nobody draws them."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
 
 
 def planned(folder: Path, profile: Profile, limits: dict[str, Any], **changes: Any) -> Planned:
@@ -99,3 +102,13 @@ def test_the_whole_report_is_printed_on_request(few: Planned, tmp_path: Path, pr
     assert tables.exit_code == whole.exit_code == ExitCode.DONE, tables.output + whole.output
     assert "Provenance" not in tables.stdout
     assert "Provenance" in whole.stdout
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_every_picture_of_the_page_is_drawn(few: Planned, tmp_path: Path, width: int, scheme: str) -> None:
+    pytest.importorskip("playwright", reason="a browser is driven through playwright")
+    seen = looked_at(write_report(fleet_document(*few, "any"), tmp_path / "report.html"), width, scheme)
+    assert seen.pictures > 2
+    assert (seen.undrawn, seen.overflowing, seen.asked, seen.errors) == ([], [], [], [])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from edgeplan.formulation import Problem
+from edgeplan.interface.report import write_report
 from edgeplan.interface.report.document import Gallery
 from edgeplan.interface.report.grid import Grid, Surface
 from edgeplan.interface.report.plots import XYPlot
@@ -16,6 +18,7 @@ from edgeplan.interface.whatif.document import sweep_document
 from edgeplan.interface.whatif.metrics import METRICS, caption
 from edgeplan.interface.whatif.pictures import curve_picture, sweep_grid, trade_off_picture
 
+from ..browsing import LOOKS, looked_at, needs_browser
 from ..two_forms import printed, refuse_difference
 
 ASKER = Asker(time_limit_s=10, requests=200)
@@ -30,9 +33,10 @@ AXES = {
 
 
 @pytest.fixture(autouse=True)
-def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without plotly's own megabytes."""
-    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
+def without_the_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plotly's own megabytes, where nobody draws them."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +130,16 @@ def test_the_staircase_is_beaten_by_no_point(swept: dict[str, Sweep]) -> None:
     for corner in zip(stairs.x, stairs.y, strict=True):
         assert corner in points
         assert not any(x <= corner[0] and y <= corner[1] and (x, y) != corner for x, y in points)
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("name", ["line", "grid", "three"])
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_every_picture_of_the_page_is_drawn(
+    swept: dict[str, Sweep], tmp_path: Path, name: str, width: int, scheme: str
+) -> None:
+    pytest.importorskip("playwright", reason="a browser is driven through playwright")
+    seen = looked_at(write_report(sweep_document(swept[name], "any"), tmp_path / "sweep.html"), width, scheme)
+    assert seen.pictures > 2
+    assert (seen.undrawn, seen.overflowing, seen.asked, seen.errors) == ([], [], [], [])
