@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Grid:
     span: tuple[float, float] | None = None
     is_map: bool = False
 
-    @property
+    @cached_property
     def ends(self) -> tuple[float, float]:
         """Figures of the palest and of the darkest colour."""
         if self.span is not None:

@@ -141,7 +141,7 @@ def parse_axes(problem: Problem, texts: Sequence[str]) -> tuple[Axis, ...]:
             got=f"{capped(twice)} on two",
             remedy="Put all its values on one axis.",
         )
-    points = int(np.prod([len(axis.settings) for axis in axes]))
+    points = math.prod(len(axis.settings) for axis in axes)
     if points > MAX_POINTS:
         raise AxisError(
             "axes of the sweep",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def _models(known: list[Point]) -> Iterator[Series]:
 
 def slices_of(sweep: Sweep) -> list[tuple[Setting, ...]]:
     """Settings of the axes beyond the second, each a map of its own; the first of them."""
-    return list(product(*(axis.settings for axis in sweep.axes[2:])))[:SLICES]
+    return list(islice(product(*(axis.settings for axis in sweep.axes[2:])), SLICES))
 
 
 def sweep_grid(sweep: Sweep, slice_: tuple[Setting, ...], metric: Metric) -> Grid:

@@ -103,3 +103,11 @@ def test_a_setting_is_drawn_where_its_values_are(problem: Problem) -> None:
         assert axis.unit == unit
         for setting in axis.settings:
             assert setting.label.startswith(f"{setting.number:g}")
+
+
+def test_a_grid_beyond_all_numbers_of_a_machine_is_refused(problem: Problem) -> None:
+    """Eight axes of 256 values: 2^64 points, which 64 bits count as none."""
+    names = ["memory.ram=1x..2x", "deadline.small=1x..2x", "deadline.large=1x..2x", "rate.small=1x..2x"]
+    names += ["rate.large=1x..2x", "cores=1..256", "max_threads=1..256", "max_utilisation=0.1..1"]
+    with pytest.raises(AxisError, match="18,446,744,073,709,551,616"):
+        parse_axes(problem, [f"{name}:256" for name in names])
