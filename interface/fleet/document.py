@@ -87,7 +87,7 @@ def jobs_picture(run: FleetRun) -> Picture:
     devices = len({job.device.name for job in run.fleet.jobs})
     without = sum(result.plan is None for result in run.results)
     said = f"{count(without, 'job')} without a plan" if without else "every job has a plan"
-    caption = f"Jobs by workload and by how they ended, one for each of {count(devices, 'device type')}: {said}."
+    caption = f"Jobs of {count(devices, 'device type')} by workload and by how they ended: {said}."
     looks: dict[str, Look] = {status: look for status, look in _LOOKS.items() if status in kept}
     return Picture(BarsPlot(Axis("jobs"), workloads, dict(kept), looks), caption)
 
