@@ -111,9 +111,9 @@ def curve_table(found: Sequence[WorkloadClusters]) -> Table:
         "Loss by number of plans",
         ("workload", ">plans", ">mean loss", ">at least", ">worst loss", "which"),
         tuple(rows),
-        note="Loss: share by which a device's objective is above that of its best known plan. Each row: the least mean "
-        "loss with at most so many plans, whatever a single device loses; with a limit on that, other plans may be kept. "
-        "At least: proven.",
+        note="Loss: share by which a device's objective is above that of its best known plan. Each row: the least "
+        "mean loss with at most so many plans, whatever a single device loses; with a limit on that, other plans may "
+        "be kept. At least: proven.",
         groups=tuple(groups[1:]),
     )
 

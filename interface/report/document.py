@@ -86,9 +86,7 @@ def laid_out(
     title: str, created: str, cards: Iterable[Card], sections: Iterable[tuple[str, Iterable[Block]]]
 ) -> Document:
     """Put sections under their headings; one without anything in it is left out."""
-    made = (
-        Section(heading, tuple(block for block in blocks if block != Gallery(()))) for heading, blocks in sections
-    )
+    made = (Section(heading, tuple(block for block in blocks if block != Gallery(()))) for heading, blocks in sections)
     return Document(
         title, created, version("edgeplan"), tuple(cards), tuple(section for section in made if section.blocks)
     )

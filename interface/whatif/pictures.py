@@ -149,7 +149,9 @@ def trade_off_picture(sweep: Sweep) -> Picture | None:
     figures = np.array([(memory.of(p), second.of(p)) for p in points])
     best = figures[np.sort(non_dominated(figures))]
     best = best[np.argsort(best[:, 0])]
-    stairs = Series("no point beats these in both", best[:, 0].tolist(), best[:, 1].tolist(), Look(GOOD_COLOUR), "steps")
+    stairs = Series(
+        "no point beats these in both", best[:, 0].tolist(), best[:, 1].tolist(), Look(GOOD_COLOUR), "steps"
+    )
     series = [stairs]
     first = sweep.axes[0]
     told_apart = 1 < len(first.settings) <= len(MODEL_COLOURS)

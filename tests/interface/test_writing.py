@@ -33,7 +33,7 @@ def test_a_second_run_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_that_nobody_holds_is_not_waited_for(tmp_path: Path) -> None:
     for _ in range(2):
-        with held(tmp_path, lambda line: pytest.fail(line)):
+        with held(tmp_path, pytest.fail):
             pass
 
 

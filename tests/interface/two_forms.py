@@ -136,4 +136,6 @@ def _values(data: Any) -> np.ndarray:
     """Figures as plotly writes them: a list with null for what is missing, or the bytes of an array."""
     if isinstance(data, dict):
         raise AssertionError("figures are plain lists, which a reader of the page can read too")
-    return np.array([[np.nan if v is None else v for v in row] if isinstance(row, list) else row for row in data], float)
+    return np.array(
+        [[np.nan if v is None else v for v in row] if isinstance(row, list) else row for row in data], float
+    )

@@ -184,7 +184,10 @@ def test_what_fails_or_is_infeasible_is_a_row_with_its_reason(tmp_path: Path, pr
         ({"workloads": [{"name": "w"}]}, "scenario file"),
         ({"workloads": [{"models": [{"name": "small"}]}]}, "needs a name"),
         ({"colour": "red"}, "colour"),
-        ({"workloads": [SPEC["workloads"][0] | {"name": name} for name in ("a b", "a-b")], "exclude": []}, "plan files"),
+        (
+            {"workloads": [SPEC["workloads"][0] | {"name": name} for name in ("a b", "a-b")], "exclude": []},
+            "plan files",
+        ),
         ({"workloads": [SPEC["workloads"][1] | {"objective": "front"}]}, "front"),
         ({"devices": [{"name": "a", "profile": "profile.json", "time_factor": {"cpu": 0}}]}, "time_factor"),
     ],

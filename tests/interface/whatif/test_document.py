@@ -46,7 +46,7 @@ def swept(problem: Problem) -> dict[str, Sweep]:
 
 @pytest.mark.parametrize("name", AXES)
 def test_page_and_terminal_say_the_same(swept: dict[str, Sweep], name: str) -> None:
-    document = sweep_document(swept[name], "two <models> & \"quotes\"")
+    document = sweep_document(swept[name], 'two <models> & "quotes"')
     assert document.sections[-2].heading == "Points"
     refuse_difference(document)
 

@@ -89,7 +89,9 @@ def test_running_out_of_time_is_told_from_what_is_infeasible(files: Files, monke
     assert json.loads(result.stdout)["status"] == "timeout"
 
 
-def test_a_disk_that_is_full_is_told_in_words_and_leaves_no_halves(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_is_told_in_words_and_leaves_no_halves(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = files.folder / "out"
     write = Path.write_text
 
