@@ -85,8 +85,7 @@ def jobs_picture(run: FleetRun) -> Picture:
         ended[result.status][workloads.index(job.workload.name)] += 1
     kept = {status: numbers for status, numbers in ended.items() if any(numbers)}
     devices = len({job.device.name for job in run.fleet.jobs})
-    without = sum(result.plan is None for result in run.results)
-    said = f"{count(without, 'job')} without a plan" if without else "every job has a plan"
+    said = ", ".join(f"{number:,} {status}" for status, number in sorted(run.statuses.items()))
     caption = f"Jobs of {count(devices, 'device type')} by workload and by how they ended: {said}."
     looks: dict[str, Look] = {status: look for status, look in _LOOKS.items() if status in kept}
     return Picture(BarsPlot(Axis("jobs"), workloads, dict(kept), looks), caption)
@@ -114,7 +113,7 @@ def curve_picture(clusters: WorkloadClusters) -> Picture | None:
     if too_few:
         caption += f" With fewer than {too_few + 1} some device has none that keeps its limits."
     y = Axis("loss (%)", span=(0.0, 1.05 * max([*worst, 1e-3])))
-    x = Axis("plans", span=(0.5, max([*numbers, chosen]) + 0.5))
+    x = Axis("plans", span=(1.0, max([2.0, *numbers, chosen])))
     return Picture(XYPlot(x, y, series, marks), caption, clusters.workload.name)
 
 

@@ -159,7 +159,7 @@ def draw_surface(surface: Surface) -> go.Figure:
             margin={"l": 0, "r": 0, "t": 0, "b": 0},
             paper_bgcolor="rgba(0,0,0,0)",
             scene={
-                "camera": {"eye": {"x": 1.6, "y": 1.6, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.15}},
+                "camera": {"eye": {"x": 2.1, "y": 2.1, "z": 1.2}, "center": {"x": 0, "y": 0, "z": -0.15}},
                 "aspectmode": "cube",
                 "xaxis": {**side, "title": {"text": x}},
                 "yaxis": {**side, "title": {"text": y}},

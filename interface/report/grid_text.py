@@ -45,7 +45,8 @@ def _grid(grid: Grid, width: int) -> Iterator[RenderableType]:
     widths = [2 + max([len(head), *(1 + len(cells[r, c]) for r in rows)]) for c, head in enumerate(heads)]
     fits = sum(widths) <= room
     columns = list(range(len(heads))) if fits else spread(len(heads), room)
-    yield Text(grid.title, "dim")
+    if not grid.heading.startswith(grid.title):
+        yield Text(grid.title, "dim")
     if fits:
         head = "".join(f"{heads[c]:>{widths[c]}}" for c in columns)
         yield Text(f"{'':>{margin}}  {head}", "dim")

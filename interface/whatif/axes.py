@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ...formulation import EdgePlanError, Problem, capped
+from ..units import count
 from .knobs import Knob, knobs_of, turned, value_of
 
 MAX_POINTS = 10_000
@@ -115,10 +116,16 @@ def parse_axis(problem: Problem, text: str) -> Axis:
             _value(knob, number * now if relative else number) for knob, now in zip(knobs, present, strict=True)
         )
         drawn = number if relative else turned_to[0] / size
-        settings.append(Setting(drawn, f"{number:.4g}×" if relative else knobs[0].shown(turned_to[0]), turned_to))
+        label = f"{number:.4g}×" if relative else _label(knobs[0], turned_to[0])
+        settings.append(Setting(drawn, label, turned_to))
     unit = "×" if relative else "" if is_bare else knobs[0].unit
     distinct = {setting.values: setting for setting in settings}
     return Axis(name, unit, knobs, tuple(sorted(distinct.values(), key=lambda setting: setting.number)))
+
+
+def _label(knob: Knob, value: float) -> str:
+    """A value that tells what it is among those of other axes."""
+    return count(round(value), knob.unit) if knob.kind in ("cores", "max_threads") else knob.shown(value)
 
 
 def parse_axes(problem: Problem, texts: Sequence[str]) -> tuple[Axis, ...]:
