@@ -105,7 +105,7 @@ def sweep_table(sweep: Sweep) -> Table:
     left_out = ""
     if len(shown) < len(points):
         left_out = f" {len(shown)} of {len(points):,} points are shown; the files hold all."
-    return Table("Sweep", columns, tuple(rows), note=verdict(sweep) + left_out)
+    return Table("Points", columns, tuple(rows), note=verdict(sweep) + left_out)
 
 
 def _tone(point: Point) -> Tone:
@@ -211,6 +211,8 @@ def caption(points: Sequence[Point], metric: Metric) -> str:
         return "No point has it."
     (low, at_low), (high, at_high) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
     text = f"From {rounded(low)} at {at_low.label} to {rounded(high)} at {at_high.label}."
+    if low == high:
+        text = f"{rounded(low)} wherever there is a plan."
     open_ = [p for p in points if p.reply.status == "feasible"]
     if open_:
         gaps = [p.reply.gap for p in open_ if p.reply.gap is not None]

@@ -21,6 +21,7 @@ from .sweeps import Sweep
 SLICES = 12
 """Most maps of one figure; of more axes than two each further setting needs a map of its own."""
 
+_ALL = "all models"
 _MARKS: dict[str, tuple[str, MarkForm, str]] = {
     "infeasible": ("no plan", "cross", BAD_COLOUR),
     "timeout": ("no answer in time", "clock", QUIET_COLOUR),
@@ -44,7 +45,7 @@ def curve_picture(sweep: Sweep, metric: Metric) -> Picture:
         series.append(Series("the limit", numbers, numbers, Look(QUIET_COLOUR, "dot"), is_quiet=True))
     series.append(
         Series(
-            "all models" if metric.name == "p99" else "best plan found",
+            _ALL if metric.name == "p99" else "best plan found",
             numbers,
             values,
             Look(PLAN_COLOUR),
@@ -81,7 +82,8 @@ def _models(known: list[Point]) -> Iterator[Series]:
     models = list(dict.fromkeys(name for p in known if p.reply.played for name in p.reply.played.model_p99_us))
     if len(models) < 2:
         return
-    for model, look in model_looks(models).items():
+    looks = list(model_looks(["", *models]).values())[1:]  # the first is that of all together
+    for model, look in zip(models, looks, strict=True):
         found = [
             (p.settings[0].number, p.reply.played.model_p99_us[model] / 1e3)
             for p in known
@@ -152,7 +154,7 @@ def trade_off_picture(sweep: Sweep) -> Picture | None:
     stairs = Series(
         "no point beats these in both", best[:, 0].tolist(), best[:, 1].tolist(), Look(GOOD_COLOUR), "steps"
     )
-    series = [stairs]
+    series = [stairs] if len(best) > 1 else []
     first = sweep.axes[0]
     told_apart = 1 < len(first.settings) <= len(MODEL_COLOURS)
     for k, setting in enumerate(first.settings if told_apart else (None,)):

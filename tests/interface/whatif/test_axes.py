@@ -98,7 +98,12 @@ def test_a_name_is_itself_before_it_is_a_pattern(problem: Problem) -> None:
 
 
 def test_a_setting_is_drawn_where_its_values_are(problem: Problem) -> None:
-    for text, unit in (("memory.ram=16MiB,64MiB", "MiB"), ("max_utilisation=0.5,0.75", ""), ("rate.*=0.5x,2x", "×"), ("cores=1,2", "")):
+    for text, unit in (
+        ("memory.ram=16MiB,64MiB", "MiB"),
+        ("max_utilisation=0.5,0.75", ""),
+        ("rate.*=0.5x,2x", "×"),
+        ("cores=1,2", ""),
+    ):
         axis = parse_axis(problem, text)
         assert axis.unit == unit
         for setting in axis.settings:

@@ -120,16 +120,19 @@ def test_a_gap_is_only_said_to_be_the_largest_where_all_are_known(swept: dict[st
     assert "at most" not in caption([half, open_], METRICS[0])
 
 
-def test_the_staircase_is_beaten_by_no_point(swept: dict[str, Sweep]) -> None:
-    picture = trade_off_picture(swept["grid"])
+@pytest.mark.parametrize("name", ["line", "grid", "three"])
+def test_the_staircase_is_beaten_by_no_point(swept: dict[str, Sweep], name: str) -> None:
+    picture = trade_off_picture(swept[name])
     assert picture is not None
     assert isinstance(picture.plot, XYPlot)
-    stairs, *groups = picture.plot.series
-    points = [(x, y) for one in groups for x, y in zip(one.x, one.y, strict=True)]
-    assert len(points) == sum(point.reply.plan is not None for point in swept["grid"].points)
-    for corner in zip(stairs.x, stairs.y, strict=True):
-        assert corner in points
-        assert not any(x <= corner[0] and y <= corner[1] and (x, y) != corner for x, y in points)
+    points = [(x, y) for one in picture.plot.series if one.form == "points" for x, y in zip(one.x, one.y, strict=True)]
+    assert len(points) == sum(point.reply.plan is not None for point in swept[name].points)
+    best = {(a, b) for a, b in points if not any(x <= a and y <= b and (x, y) != (a, b) for x, y in points)}
+    stairs = [one for one in picture.plot.series if one.form == "steps"]
+    assert len(stairs) == (len(best) > 1)
+    for one in stairs:
+        assert set(zip(one.x, one.y, strict=True)) == best
+    assert f"{len(best)} of which" in picture.caption
 
 
 @pytest.mark.slow
@@ -143,3 +146,10 @@ def test_every_picture_of_the_page_is_drawn(
     seen = looked_at(write_report(sweep_document(swept[name], "any"), tmp_path / "sweep.html"), width, scheme)
     assert seen.pictures > 2
     assert (seen.undrawn, seen.overflowing, seen.asked, seen.errors) == ([], [], [], [])
+
+
+def test_models_and_all_of_them_look_different(swept: dict[str, Sweep]) -> None:
+    plot = curve_picture(swept["line"], METRICS[1]).plot
+    assert isinstance(plot, XYPlot)
+    assert {one.name for one in plot.series} >= {"small", "large", "all models"}
+    assert len({(one.look.colour, one.look.dash) for one in plot.series}) == len(plot.series)
