@@ -60,22 +60,23 @@ class RayCluster:
         # Ray tries for ever what it ended for want of memory, unless it is told.
         os.environ.setdefault("RAY_task_oom_retries", str(MAX_ATTEMPTS - 1))
         ray = _ray()
-        if not ray.is_initialized():
-            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-            try:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            if self._address is not None:
+                _knock(self._address)
+            if not ray.is_initialized():
                 if self._address is None:
                     ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
                 else:
-                    _knock(self._address)
                     ray.init(address=self._address, **quiet)
-            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise EngineError(
-                    f"Ray at {self._address or 'this machine'}",
-                    expected="a cluster that answers",
-                    got=" ".join(str(error).split()) or type(error).__name__,
-                    remedy="Check --address, or leave it out to start Ray here.",
-                ) from error
-            self._is_ours = True
+                self._is_ours = True
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise EngineError(
+                f"Ray at {self._address or 'this machine'}",
+                expected="a cluster that answers",
+                got=" ".join(str(error).split()) or type(error).__name__,
+                remedy="Check --address, or leave it out to start Ray here.",
+            ) from error
         available = int(ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, min(available, self._wanted or available))
         # Where there are more cores than shall be used, what is handed over runs at once.
