@@ -113,8 +113,7 @@ def curve_picture(clusters: WorkloadClusters) -> Picture | None:
     if too_few:
         caption += f" With fewer than {too_few + 1} some device has none that keeps its limits."
     y = Axis("loss (%)", span=(0.0, 1.05 * max([*worst, 1e-3])))
-    x = Axis("plans", span=(1.0, max([2.0, *numbers, chosen])))
-    return Picture(XYPlot(x, y, series, marks), caption, clusters.workload.name)
+    return Picture(XYPlot(Axis("plans"), y, series, marks), caption, clusters.workload.name)
 
 
 def loss_grid(clusters: WorkloadClusters) -> Grid | None:
