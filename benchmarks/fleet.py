@@ -54,8 +54,6 @@ class Measured:
         Of the jobs, by workers that run.
     work_s : float
         Sum of the jobs' own times on the workers.
-    longest_s : float
-        The longest job.
     driver_s : float
         Processor time of the process that hands out and collects.
     """
@@ -63,7 +61,6 @@ class Measured:
     start_s: float
     wall_s: float
     work_s: float
-    longest_s: float
     driver_s: float
 
 
@@ -110,14 +107,14 @@ def measured(make: Callable[[], Engine], fleet: Fleet) -> Measured:
     if failed:
         raise RuntimeError(f"{len(failed)} jobs failed: {failed[0]}")
     seconds = [done.seconds for done in ended]
-    return Measured(start_s, wall_s, sum(seconds), max(seconds), driver_s)
+    return Measured(start_s, wall_s, sum(seconds), driver_s)
 
 
 def paper_s(found: Measured, alone: Sequence[float], jobs: int, workers: int) -> float:
     """Seconds that a number of jobs would take by more workers; see `FORMULA`."""
     n = len(alone)
     handed_s = found.driver_s / n
-    beside_s = max(0.0, (WORKERS * found.wall_s - found.longest_s * (WORKERS - 1) - sum(alone)) / n)
+    beside_s = max(0.0, (WORKERS * found.wall_s - (WORKERS - 1) * max(alone) - sum(alone)) / n)
     shared_s = jobs * (np.mean(alone) + beside_s) / workers + (1 - 1 / workers) * max(alone)
     return max(jobs * handed_s, float(shared_s))
 

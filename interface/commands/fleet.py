@@ -13,6 +13,7 @@ from ...formulation import UnsupportedError
 from ..exits import ExitCode
 from ..output import Format, FormatOption, Output, current_output
 from ..table import Cell, Table
+from ..writing import held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,15 +49,17 @@ def fleet(
     choice_s: Annotated[
         float, typer.Option("--choice-time-limit", min=0.1, help="Seconds for choosing plans, each workload.")
     ] = 10.0,
+    terminal: Annotated[bool, typer.Option("--terminal", help="Print the whole report, not only its tables.")] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Plan every workload for every device of a fleet, then choose few plans for all. What has an answer is kept."""
     from ..fleet.clusters import cluster
+    from ..fleet.document import fleet_document
     from ..fleet.jobs import load_fleet
-    from ..fleet.outputs import run_data, usable_folder, write_files
-    from ..fleet.page import write_fleet_report
+    from ..fleet.outputs import run_data, write_files
     from ..fleet.run import run_fleet
     from ..fleet.store import Store
+    from ..report import TerminalReport
 
     output = current_output(context)
     tolerated = _share(max_loss)
@@ -66,17 +69,17 @@ def fleet(
     if dry_run:
         _show_jobs(output, loaded, store)
         return
-    usable_folder(folder)
-    with _engine(engine_name, workers, address) as engine:
+    with held(folder, output.note), _engine(engine_name, workers, address) as engine:
         with output.progress("jobs") as progress:
             run = run_fleet(loaded, store, engine, progress)
         found = cluster(loaded, run.results, engine, most_plans=most_plans, max_loss=tolerated, time_limit_s=choice_s)
         ran_by = f"{engine.name}, {engine.workers} at a time"
-    code, status = _verdict(run, found)
-    data = run_data(run, found, status, ran_by, folder)
-    write_files(folder, run, found, data)
-    write_fleet_report(run, found, ran_by, folder / "report.html")
-    output.result(data, *_shown(run, found, folder))
+        code, status = _verdict(run, found)
+        data = run_data(run, found, status, ran_by, folder)
+        document = fleet_document(run, found, ran_by)
+        write_files(folder, run, found, data, document)
+    shown = [TerminalReport(document)] if terminal else _tables(run, found)
+    output.result(data, *shown, f"Plans, assignment.csv, jobs.csv, fleet.json and report.html written to {folder}")
     if code is not ExitCode.DONE:
         raise typer.Exit(code)
 
@@ -168,10 +171,7 @@ def _verdict(run: FleetRun, found: Sequence[WorkloadClusters]) -> tuple[ExitCode
     return ExitCode.DONE, "done"
 
 
-def _shown(run: FleetRun, found: Sequence[WorkloadClusters], folder: Path) -> list[Table | str]:
+def _tables(run: FleetRun, found: Sequence[WorkloadClusters]) -> list[Table]:
     from ..fleet.tables import curve_table, jobs_table, plans_table
 
-    shown: list[Table | str] = [jobs_table(run)]
-    if found:
-        shown += [curve_table(found), plans_table(found)]
-    return [*shown, f"Plans, assignment.csv, jobs.csv, fleet.json and report.html written to {folder}"]
+    return [jobs_table(run), *([curve_table(found), plans_table(found)] if found else [])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from ..exits import ExitCode
 from ..output import Format, FormatOption, OutputError, current_output
 from ..tenancy_files import has_accelerator
 from ..units import jsonable
+from ..writing import held, writing
 from .options import MethodOption, ProfileOption, ScenarioArgument, SeedOption
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def sweep(
         ),
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Points solved side by side, a process each.")] = 1,
+    terminal: Annotated[bool, typer.Option("--terminal", help="Print the whole report, not only its table.")] = False,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Solve a scenario over a grid of memory limits, cores, rates or deadlines, and draw what each is worth.
@@ -73,32 +76,36 @@ def sweep(
     page_only = output_path.suffix in (".html", ".htm")
     _refuse_unwritable(output_path, page_only)
     from ..facade import load
+    from ..report import TerminalReport, write_report
     from ..whatif import Asker, parse_axes, sweep_data, sweep_table
     from ..whatif import sweep as solve_all
-    from ..whatif.page import write_page
+    from ..whatif.document import sweep_document
 
     output = current_output(context)
     case = load(scenario, profile)
     axes = parse_axes(case.problem, vary)
     asker = Asker(method, time_limit_s, seed, requests)
     folder = None if page_only else output_path
-    with output.progress("Sweep") as progress:
-        done = solve_all(
-            case.problem,
-            axes,
-            asker=asker,
-            policies=policies,
-            jobs=jobs,
-            folder=None if folder is None else folder / "points",
-            progress=progress,
-        )
-    page = write_page(done, case.scenario.name, output_path if folder is None else folder / "sweep.html")
-    if folder is not None:
-        _write_files(done, folder)
-    planned = any(point.reply.plan is not None for point in done.points)
+    with nullcontext() if folder is None else held(folder, output.note):
+        with output.progress("Sweep") as progress:
+            done = solve_all(
+                case.problem,
+                axes,
+                asker=asker,
+                policies=policies,
+                jobs=jobs,
+                folder=None if folder is None else folder / "points",
+                progress=progress,
+            )
+        document = sweep_document(done, case.scenario.name)
+        with writing(output_path):
+            page = write_report(document, output_path if folder is None else folder / "sweep.html")
+            if folder is not None:
+                _write_files(done, folder)
+    code, status = _verdict(done)
     output.result(
-        {"status": "done" if planned else "infeasible", **sweep_data(done), "output": page},
-        sweep_table(done),
+        {"status": status, **sweep_data(done), "output": page},
+        TerminalReport(document) if terminal else sweep_table(done),
         f"Page written to {page}",
         *(
             []
@@ -106,9 +113,17 @@ def sweep(
             else [f"Also in {folder}: sweep.csv, sweep.json, points/ (answers, kept for the next run)"]
         ),
     )
-    if not planned:
-        infeasible = all(point.reply.status == "infeasible" for point in done.points)
-        raise typer.Exit(ExitCode.INFEASIBLE if infeasible else ExitCode.OUT_OF_TIME)
+    if code is not ExitCode.DONE:
+        raise typer.Exit(code)
+
+
+def _verdict(done: Sweep) -> tuple[ExitCode, str]:
+    """Exit code and status: points without a plan are a result, but for when there are no others."""
+    if any(point.reply.plan is not None for point in done.points):
+        return ExitCode.DONE, "done"
+    if all(point.reply.status == "infeasible" for point in done.points):
+        return ExitCode.INFEASIBLE, "infeasible"
+    return ExitCode.OUT_OF_TIME, "timeout"
 
 
 def _refuse_unwritable(path: Path, page_only: bool) -> None:
@@ -124,8 +139,10 @@ def _refuse_unwritable(path: Path, page_only: bool) -> None:
 
 
 def _write_files(done: Sweep, folder: Path) -> None:
+    from ...profiles.cache import written_whole
     from ..whatif import sweep_csv, sweep_data
 
-    (folder / "sweep.csv").write_text(sweep_csv(done), encoding="utf-8")
     text = json.dumps(jsonable(sweep_data(done)), indent=1, allow_nan=False)
-    (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
+    for name, said in (("sweep.csv", sweep_csv(done)), ("sweep.json", text + "\n")):
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(said, encoding="utf-8")

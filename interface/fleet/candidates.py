@@ -14,6 +14,9 @@ from .transfer import Member, Row, Trial, for_any_device, member_of, score_plans
 MAX_CANDIDATES = 60
 """Plans of a workload that are tried on all devices: those that most devices have as their own."""
 
+_MOST = float(np.finfo(float).max)
+"""Losses are finite where a plan keeps the limits."""
+
 _SCORES_HERE = 500
 """Fewer evaluations than these take less time here than workers take to start."""
 
@@ -31,9 +34,13 @@ def losses(objectives: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray
 
 
 def candidates_of(
-    fleet: Fleet, workload: Workload, rows: tuple[Row, ...], engine: Engine
+    fleet: Fleet, workload: Workload, rows: tuple[Row, ...], engine: Engine, max_loss: float = np.inf
 ) -> tuple[list[Plan], NDArray[np.float64], int]:
-    """Plans to choose from, what each costs on every row, and how many distinct ones there were."""
+    """Plans to choose from, what each loses on every row, and how many distinct ones there were.
+
+    Those that most devices have as their own; and the own ones of rows that would lose more than `max_loss` by each of
+    them, so that no row is left without a plan that serves it well enough.
+    """
     plans: dict[str, Plan] = {}
     own: list[str] = []
     devices: dict[str, int] = {}
@@ -45,15 +52,18 @@ def candidates_of(
         own.append(digest)
         devices[digest] = devices.get(digest, 0) + row.devices
     order = sorted(plans, key=lambda digest: (-devices[digest], digest))
+    own_objectives = np.array([row.result.objective for row in rows], dtype=np.float64)
     kept = order[:MAX_CANDIDATES]
     objectives = _scores(fleet, workload, rows, [plans[digest] for digest in kept], own, kept, engine)
-    while not np.isfinite(objectives).any(axis=1).all():
-        # Somebody is served by none of them: the own plans of such rows are tried too, as many again at most.
-        left = [own[i] for i in np.flatnonzero(~np.isfinite(objectives).any(axis=1))]
-        more = [digest for digest in order if digest in set(left)][:MAX_CANDIDATES]
+    loss = losses(objectives, own_objectives)
+    while not (served := (loss <= min(max_loss, _MOST)).any(axis=1)).all():
+        # A row whose own plan is among them is served: the best that is known of it is.
+        left = {own[i] for i in np.flatnonzero(~served)}
+        more = [digest for digest in order if digest in left][:MAX_CANDIDATES]
         added = _scores(fleet, workload, rows, [plans[digest] for digest in more], own, more, engine)
         objectives, kept = np.hstack([objectives, added]), kept + more
-    return [plans[digest] for digest in kept], objectives, len(plans)
+        loss = losses(objectives, own_objectives)
+    return [plans[digest] for digest in kept], loss, len(plans)
 
 
 def _scores(

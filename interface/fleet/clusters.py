@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...formulation import Plan
-from .candidates import candidates_of, losses, refuse_failure
+from .candidates import candidates_of, refuse_failure
 from .engine import Engine, InProcess, Task
 from .jobs import Fleet, JobResult, Workload
 from .transfer import Contest, Row, for_any_device, miss_ratios, rows_of
@@ -155,11 +155,10 @@ def _cluster(
 ) -> WorkloadClusters:
     from ...solvers.clustering import ClusteringProblem, choose_columns, loss_curve
 
-    plans, objectives, distinct = candidates_of(fleet, workload, rows, engine)
-    names = tuple(f"{workload.file_name}-P{k}" for k in range(1, len(plans) + 1))
-    loss = losses(objectives, np.array([row.result.objective for row in rows], dtype=np.float64))
-    weight = np.array([row.devices for row in rows], dtype=np.float64)
     limit = np.inf if max_loss is None else max_loss
+    plans, loss, distinct = candidates_of(fleet, workload, rows, engine, limit)
+    names = tuple(f"{workload.file_name}-P{k}" for k in range(1, len(plans) + 1))
+    weight = np.array([row.devices for row in rows], dtype=np.float64)
     problem = ClusteringProblem(loss, weight, most_plans, limit)
     choice = choose_columns(problem, "cp_sat", time_limit_s, fleet.spec.seed)
     up_to = max(CURVE_PLANS, most_plans or 0, len(choice.columns))

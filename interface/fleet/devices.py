@@ -146,7 +146,8 @@ def _expanded(entry: DeviceEntry, name: str, profile: Path) -> Iterator[Device]:
             drawn = {p: float(np.exp(rng.normal(0.0, sigma))) for p, sigma in sorted(made.spread.items())}
             scaled = {**own.time_factor, **factors}
             for processor, factor in drawn.items():
-                scaled[processor] = round(scaled.get(processor, 1.0) * factor, 4)
+                # Nine digits tell any two of them apart.
+                scaled[processor] = float(f"{scaled.get(processor, 1.0) * factor:.9g}")
             variant = Variant(
                 time_factor=scaled,
                 memory_bytes={**own.memory_bytes, **{m: int(size) for m, size in sizes.items()}},

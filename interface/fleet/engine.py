@@ -108,8 +108,8 @@ def attempt(work: Work, shared: Any, payload: Any) -> tuple[Any, str, float]:
 class Batches:
     """Hands tasks out in batches of about `BATCH_S` seconds by the times measured so far.
 
-    The tasks of a batch share the same thing. What killed a worker is handed out alone. Towards the end batches become
-    smaller, so that all workers end at about the same time.
+    The tasks of a batch share the same thing. What killed a worker is handed out alone, after all others. Towards the
+    end batches become smaller, so that all workers end at about the same time.
 
     Parameters
     ----------
@@ -146,11 +146,10 @@ class Batches:
 
     def take(self) -> list[Task]:
         """The next batch; empty where all are handed out."""
-        if self._suspects:
-            self._left -= 1
-            return [self._suspects.popleft()]
         if not self._groups:
-            return []
+            alone = [self._suspects.popleft()] if self._suspects else []
+            self._left -= len(alone)
+            return alone
         shared, waiting = next(iter(self._groups.items()))
         taken = [waiting.popleft() for _ in range(min(self.size, len(waiting)))]
         if not waiting:
@@ -165,7 +164,7 @@ class Batches:
             self._left += 1
 
     def alone(self, task: Task) -> None:
-        """Take back what a worker died over; it is handed out by itself."""
+        """Take back what a worker died over; it is handed out by itself, when nothing else is left to be tried."""
         self._suspects.append(task)
         self._left += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from .spec import FleetSpec, Pairing, WorkloadEntry
 
 JobStatus = Literal["optimal", "feasible", "infeasible", "timeout", "failed"]
 
-_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_NO_FILE_NAME = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,21 @@ def _workloads(spec: FleetSpec, folder: Path) -> tuple[Workload, ...]:
                 name = f"{entry.name}-{file.stem}" if is_pattern(entry.scenario) else entry.name
             found.append(Workload(name, Scenario.load(file)))
     refuse_repeats("workload", [workload.name for workload in found])
+    # "a b" and "a-b" would write their plans over each other; so would "A" and "a" on some file systems.
+    refuse_repeats("workload's plan files", [workload.file_name.casefold() for workload in found])
+    _refuse_fronts(found)
     return tuple(found)
+
+
+def _refuse_fronts(workloads: Iterable[Workload]) -> None:
+    fronts = [workload.name for workload in workloads if workload.scenario.objective == "front"]
+    if fronts:
+        raise ScenarioError(
+            "objective of a workload",
+            expected="one objective, so that two plans can be told apart by it",
+            got=f"a front of latency and memory for {capped(fronts)}",
+            remedy="Set `objective` to `response` or `latency`; fronts are for `edgeplan pareto`.",
+        )
 
 
 def _inline(entry: WorkloadEntry) -> Scenario:

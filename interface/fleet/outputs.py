@@ -9,35 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ...profiles.cache import written_whole
-from ..output import OutputError
+from ..report import Document, write_report
 from ..units import jsonable
+from ..writing import writing
 from .clusters import WorkloadClusters
 from .run import FleetRun
 from .tables import assignment_rows, clusters_data, csv_text, job_rows
 
 _PLAN_FILE = re.compile(r".+-P\d+\.json")
-
-
-def usable_folder(folder: Path) -> None:
-    """Make the folder where it does not exist.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(folder / ".writable") as temporary:
-            temporary.touch()
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise OutputError(
-            f"output {folder}",
-            expected="a folder that can be made and written to",
-            got=error.strerror or str(error),
-            remedy="Choose another place.",
-        ) from error
 
 
 def run_data(
@@ -57,20 +36,30 @@ def run_data(
     }
 
 
-def write_files(folder: Path, run: FleetRun, found: Sequence[WorkloadClusters], data: Mapping[str, Any]) -> None:
-    """Write ``plans/``, ``assignment.csv``, ``jobs.csv`` and ``fleet.json``; plans kept no more are removed."""
-    plans = folder / "plans"
-    plans.mkdir(exist_ok=True)
-    kept = {f"{plan.name}.json": plan.plan for clusters in found for plan in clusters.chosen}
-    for file in plans.iterdir():
-        if _PLAN_FILE.fullmatch(file.name) and file.name not in kept:
-            file.unlink()
-    for name, plan in kept.items():
-        with written_whole(plans / name) as temporary:
-            plan.save(temporary)
-    _write(folder / "assignment.csv", csv_text(assignment_rows(found)))
-    _write(folder / "jobs.csv", csv_text(job_rows(run)))
-    _write(folder / "fleet.json", json.dumps(jsonable(data), indent=1, allow_nan=False) + "\n")
+def write_files(
+    folder: Path, run: FleetRun, found: Sequence[WorkloadClusters], data: Mapping[str, Any], report: Document
+) -> None:
+    """Write ``plans/``, ``assignment.csv``, ``jobs.csv``, ``fleet.json``, ``report.html``; remove plans kept no more.
+
+    Raises
+    ------
+    OutputError
+        Something cannot be written.
+    """
+    with writing(folder):
+        plans = folder / "plans"
+        plans.mkdir(exist_ok=True)
+        kept = {f"{plan.name}.json": plan.plan for clusters in found for plan in clusters.chosen}
+        for file in plans.iterdir():
+            if _PLAN_FILE.fullmatch(file.name) and file.name not in kept:
+                file.unlink()
+        for name, plan in kept.items():
+            with written_whole(plans / name) as temporary:
+                plan.save(temporary)
+        _write(folder / "assignment.csv", csv_text(assignment_rows(found)))
+        _write(folder / "jobs.csv", csv_text(job_rows(run)))
+        _write(folder / "fleet.json", json.dumps(jsonable(data), indent=1, allow_nan=False) + "\n")
+        write_report(report, folder / "report.html")
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -19,8 +20,10 @@ from typing import Any, Self
 
 from .engine import MAX_ATTEMPTS, Batches, Done, EngineError, Task, Work, attempt
 
-_DEATHS_IN_A_ROW = 12
-"""Workers that end one after the other without one answer between: then it is not the tasks."""
+_DEATHS = 12
+"""Workers that end before anything was answered at all: then it is not the tasks."""
+
+_NOTHING: object = object()
 
 
 class Processes:
@@ -50,8 +53,6 @@ class Processes:
             Workers end again and again before they answer anything.
         """
         batches = Batches(tasks, self.workers)
-        for worker in self._pool:
-            worker.forget()
         try:
             yield from self._until_done(batches, work, shared)
         finally:
@@ -61,13 +62,13 @@ class Processes:
 
     def _until_done(self, batches: Batches, work: Work, shared: Mapping[str, Any]) -> Iterator[Done]:
         attempts: Counter[str] = Counter()
-        deaths = 0
+        deaths, answered = 0, False
         while len(batches) or any(worker.batch for worker in self._pool):
             self._hand_out(batches, work, shared)
             for worker in _ready([worker for worker in self._pool if worker.batch]):
                 answer = worker.answer()
                 if answer is not None:
-                    deaths = 0
+                    answered = True
                     task = worker.batch.popleft()
                     batches.took(answer[2])
                     yield Done(task.key, *answer, attempts=attempts[task.key] + 1)
@@ -82,11 +83,11 @@ class Processes:
                 else:
                     why = f"its worker {how}, {attempts[guilty.key]} times"
                     yield Done(guilty.key, None, why, attempts=attempts[guilty.key])
-                if deaths >= _DEATHS_IN_A_ROW:
+                if deaths >= _DEATHS and not answered:
                     raise EngineError(
                         "workers",
                         expected="processes that answer",
-                        got=f"{deaths} in a row that did not; the last one {how}",
+                        got=f"{deaths} that did not; the last one {how}",
                         remedy="Free memory, or use fewer workers (--workers); what is done is kept.",
                     )
 
@@ -111,6 +112,8 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._pool:
+            worker.connection.close()  # all of them begin to end, before the first is waited for
+        for worker in self._pool:
             worker.end()
         self._pool.clear()
 
@@ -122,28 +125,30 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        resource_tracker.ensure_running()  # which would unblock it on its way
+        # What is blocked here is blocked there: Ctrl-C is for the one who started this, even before `_serve` begins.
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         theirs.close()
         self.batch: deque[Task] = deque()
-        self._holds: str | None = None
+        self._holds = _NOTHING
 
     @property
     def connection(self) -> Connection:
         return self._connection
 
-    def forget(self) -> None:
-        """Names of what is shared mean something else in the next run."""
-        self._holds = None
-
     def give(self, tasks: list[Task], work: Work, shared: Mapping[str, Any]) -> None:
         """Send a batch. The worker reads, for it has nothing else to do: this cannot block for long."""
         self.batch = deque(tasks)
-        key = tasks[0].shared
-        news = () if key == self._holds else (shared[key],)
-        self._holds = key
+        held = shared[tasks[0].shared]
+        news = () if held is self._holds else (held,)
+        self._holds = held
         # A worker that is dead already shows as one that does not answer.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send((work, key, news, [task.payload for task in tasks]))
+            self._connection.send((work, news, [task.payload for task in tasks]))
 
     def answer(self) -> tuple[Any, str, float] | None:
         """The answer for the first task of the batch, or None where the worker has ended."""
@@ -175,12 +180,11 @@ def _ready(busy: list[_Worker]) -> list[_Worker]:
 
 def _serve(connection: Connection) -> None:
     """What a worker runs: batches until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started this one decides
-    known: dict[str, Any] = {}
+    held: Any = None
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            work, key, news, payloads = connection.recv()
+            work, news, payloads = connection.recv()
             if news:
-                known = {key: news[0]}
+                (held,) = news
             for payload in payloads:
-                connection.send(attempt(work, known[key], payload))
+                connection.send(attempt(work, held, payload))

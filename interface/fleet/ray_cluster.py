@@ -16,15 +16,14 @@ from .engine import MAX_ATTEMPTS, Batches, Done, EngineError, Task, Work, attemp
 _IN_FLIGHT = 2
 """Batches handed over for each worker: one runs, one waits; no worker waits and nothing piles up."""
 
-
 _KNOCK_S = 5.0
 
 
 class RayCluster:
     """Hands batches to Ray, which starts workers where there is room and starts them again when they die.
 
-    What tasks share is put into the object store once. A batch whose worker dies is run again by Ray; one that keeps
-    dying is taken apart, so that the task that is to blame fails alone.
+    What tasks share is put into the object store once, however often `run` is called. A batch whose worker dies is run
+    again by Ray; one that keeps dying is taken apart, so that the task that is to blame fails alone.
 
     Parameters
     ----------
@@ -52,39 +51,44 @@ class RayCluster:
         self._wanted = workers
         self._address = address
         self._is_ours = False
+        self._stored: dict[str, tuple[Any, Any]] = {}
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._in_flight = _IN_FLIGHT * self.workers
 
     def __enter__(self) -> Self:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
+        # Ray tries for ever what it ended for want of memory, unless it is told.
+        os.environ.setdefault("RAY_task_oom_retries", str(MAX_ATTEMPTS - 1))
         ray = _ray()
-
-        if not ray.is_initialized():
-            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-            try:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            if self._address is not None:
+                _knock(self._address)
+            if not ray.is_initialized():
                 if self._address is None:
                     ray.init(num_cpus=self.workers, include_dashboard=False, **quiet)
                 else:
-                    _knock(self._address)
                     ray.init(address=self._address, **quiet)
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                raise EngineError(
-                    f"Ray at {self._address or 'this machine'}",
-                    expected="a cluster that answers",
-                    got=" ".join(str(error).split()) or type(error).__name__,
-                    remedy="Check --address, or leave it out to start Ray here.",
-                ) from error
-            self._is_ours = True
+                self._is_ours = True
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise EngineError(
+                f"Ray at {self._address or 'this machine'}",
+                expected="a cluster that answers",
+                got=" ".join(str(error).split()) or type(error).__name__,
+                remedy="Check --address, or leave it out to start Ray here.",
+            ) from error
         available = int(ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, min(available, self._wanted or available))
+        # Where there are more cores than shall be used, what is handed over runs at once.
+        self._in_flight = self.workers * (_IN_FLIGHT if self.workers >= available else 1)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ray = _ray()
-
+        self._stored.clear()
         if self._is_ours:
-            ray.shutdown()
+            _ray().shutdown()
 
     def run(self, work: Work, shared: Mapping[str, Any], tasks: Sequence[Task]) -> Iterator[Done]:
         """Run the tasks."""
@@ -93,16 +97,13 @@ class RayCluster:
 
         batches = Batches(tasks, self.workers)
         remote = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS - 1)(_run_batch)
-        stored: dict[str, Any] = {}
         running: dict[Any, list[Task]] = {}
         try:
             while len(batches) or running:
-                while len(batches) and len(running) < _IN_FLIGHT * self.workers:
+                while len(batches) and len(running) < self._in_flight:
                     batch = batches.take()
-                    key = batch[0].shared
-                    if key not in stored:
-                        stored[key] = ray.put(shared[key])
-                    running[remote.remote(work, stored[key], [task.payload for task in batch])] = batch
+                    held = self._reference(batch[0].shared, shared)
+                    running[remote.remote(work, held, [task.payload for task in batch])] = batch
                 (ended, *_), _ = ray.wait(list(running), num_returns=1)
                 batch = running.pop(ended)
                 try:
@@ -125,6 +126,14 @@ class RayCluster:
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
+
+    def _reference(self, key: str, shared: Mapping[str, Any]) -> Any:
+        """Where the object store has what tasks share."""
+        value = shared[key]
+        known = self._stored.get(key)
+        if known is None or known[0] is not value:
+            known = self._stored[key] = (value, _ray().put(value))
+        return known[1]
 
 
 def _knock(address: str) -> None:

@@ -23,7 +23,7 @@ class FleetRun:
     results : tuple of JobResult
         One for each of the fleet's jobs, in their order.
     solved : int
-        Questions that were solved by this run.
+        Questions that this run answered: with a plan, or by what stands against one.
     reused : int
         Questions that had an answer before.
     """
@@ -61,17 +61,21 @@ def run_fleet(fleet: Fleet, store: Store, engine: Engine, progress: Progress) ->
     ------
     EngineError
         The engine cannot run anything. What was solved is kept.
+    OutputError
+        An answer cannot be written down.
     """
     missing, known = waiting(fleet, store)
     reused = len(known)
     tasks = [Task(digest, str(job.device.profile), fleet.question(job)) for digest, job in missing.items()]
     progress(0, len(tasks), "")
+    solved = 0
     if tasks:
-        for done in engine.run(solve_job, fleet.profiles, tasks):
+        for ended, done in enumerate(engine.run(solve_job, fleet.profiles, tasks), start=1):
             job = missing[done.key]
             known[done.key] = _kept(done, store)
-            progress(len(known) - reused, len(tasks), f"{job.device.name} · {job.workload.name}")
-    return FleetRun(fleet, tuple(_result(job, known) for job in fleet.jobs), len(tasks), reused)
+            solved += known[done.key].status not in ("failed", "timeout")
+            progress(ended, len(tasks), f"{job.device.name} · {job.workload.name}")
+    return FleetRun(fleet, tuple(_result(job, known) for job in fleet.jobs), solved, reused)
 
 
 def _kept(done: Done, store: Store) -> JobResult:

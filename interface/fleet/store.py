@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from ...formulation import EdgePlanError
 from ...profiles.cache import written_whole
+from ..writing import writing
 from .jobs import JobResult
 
 
 class Store:
     """A folder with one file for each question that has an answer. Each appears whole or not at all.
 
-    Failures are not kept: what failed is tried again by the next run.
+    Answers only: what failed or ran out of time is tried again by the next run.
 
     Parameters
     ----------
@@ -31,11 +32,20 @@ class Store:
             found = JobResult.model_validate_json(self._path(digest).read_bytes())
         except (OSError, ValidationError, EdgePlanError):
             return None
-        return found if found.digest == digest else None
+        return found if found.digest == digest and found.status != "timeout" else None
 
     def save(self, result: JobResult) -> None:
-        """Keep an answer."""
-        with written_whole(self._path(result.digest)) as temporary:
+        """Keep an answer; a job that ran out of time with nothing has none.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        if result.status == "timeout":
+            return
+        path = self._path(result.digest)
+        with writing(self._folder), written_whole(path) as temporary:
             temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def _path(self, digest: str) -> Path:

@@ -26,7 +26,7 @@ def jobs_table(run: FleetRun, most_rows: int = MOST_ROWS) -> Table:
         order = sorted(order, key=lambda i: run.results[i].plan is not None)[:most_rows]
     left_out = len(run.results) - len(order)
     said = ", ".join(f"{number} {status}" for status, number in sorted(run.statuses.items()))
-    more = f" {count(left_out, 'job')} with a plan not shown; jobs.csv has all." if left_out else ""
+    more = f" {count(left_out, 'job')} not shown; jobs.csv has all." if left_out else ""
     return Table(
         "Jobs",
         ("device", "differs", ">devices", "workload", "status", ">objective ms", ">gap", ">memory MiB", "why"),
@@ -95,8 +95,8 @@ def _proof(clusters: WorkloadClusters) -> str:
     proof = clusters.status
     if clusters.least_plans is not None:
         proof += f", fewer than {count(clusters.least_plans, 'plan')} cannot do"
-    elif clusters.gap:
-        proof += f", gap {percent(clusters.gap)}"
+    if clusters.gap:
+        proof += f", gap of the mean loss {percent(clusters.gap)}"
     return f"{clusters.workload.name}: {among}; the choice is {proof}."
 
 
@@ -111,7 +111,9 @@ def curve_table(found: Sequence[WorkloadClusters]) -> Table:
         "Loss by number of plans",
         ("workload", ">plans", ">mean loss", ">at least", ">worst loss", "which"),
         tuple(rows),
-        note="Loss: share by which a device's objective is above that of its best known plan. At least: proven.",
+        note="Loss: share by which a device's objective is above that of its best known plan. Each row: the least "
+        "mean loss with at most so many plans, whatever a single device loses; with a limit on that, other plans may "
+        "be kept. At least: proven.",
         groups=tuple(groups[1:]),
     )
 

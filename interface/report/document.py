@@ -17,6 +17,7 @@ from .colours import model_looks
 from .contents import Contents, ScoredPlan
 from .forecast import Forecast
 from .front import front_picture, fronts_table
+from .grid import Grid, Surface
 from .memory import memory_over_time, memory_picture, memory_table, observed_memory_table
 from .plots import Picture
 from .predictions import prediction_picture, prediction_table
@@ -29,7 +30,7 @@ from .timeline import schedule_picture, schedule_table, timeline_picture
 class Gallery:
     """Pictures of one kind, side by side where there is room."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture | Grid | Surface, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Remark:
     text: str
 
 
-Block = Table | Picture | Gallery | Facts | Remark
+Block = Table | Picture | Grid | Surface | Gallery | Facts | Remark
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,16 @@ class Document:
 
 def document_of(contents: Contents) -> Document:
     """Lay out what there is; what is missing leaves no section."""
-    sections = (
-        Section(heading, tuple(block for block in blocks if block != Gallery(())))
-        for heading, blocks in _sections(contents)
-    )
+    return laid_out(contents.title, contents.created, _cards(contents), _sections(contents))
+
+
+def laid_out(
+    title: str, created: str, cards: Iterable[Card], sections: Iterable[tuple[str, Iterable[Block]]]
+) -> Document:
+    """Put sections under their headings; one without anything in it is left out."""
+    made = (Section(heading, tuple(block for block in blocks if block != Gallery(()))) for heading, blocks in sections)
     return Document(
-        contents.title,
-        contents.created,
-        version("edgeplan"),
-        tuple(_cards(contents)),
-        tuple(section for section in sections if section.blocks),
+        title, created, version("edgeplan"), tuple(cards), tuple(section for section in made if section.blocks)
     )
 
 
@@ -103,7 +104,7 @@ def document_data(document: Document) -> dict[str, Any]:
         elif isinstance(block, Gallery):
             for picture in block.pictures:
                 yield from plain(picture)
-        elif isinstance(block, Picture):
+        elif isinstance(block, Picture | Grid | Surface):
             yield {"picture": block.heading, "caption": block.caption}
         elif isinstance(block, Facts):
             yield {"facts": dict(block.items)}

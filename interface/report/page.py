@@ -7,12 +7,17 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from ...profiles.cache import written_whole
 from ..table import Table
 from .contents import Contents
 from .document import Block, Document, Facts, Gallery, Section, document_of
+from .grid import Grid, Surface
 from .plots import GanttPlot, Picture
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 MANY_BARS = 60
 """Bars of a schedule above which a narrow screen shows less of it at first."""
@@ -64,7 +69,7 @@ def _block(block: Block, heading: str) -> str:
     if isinstance(block, Table):
         title = f"<h3>{escape(block.title)}</h3>" if block.title != heading else ""
         return f'<div class="table" role="group" aria-label="{escape(block.title)}">{title}{block.to_html()}</div>'
-    if isinstance(block, Picture):
+    if isinstance(block, Picture | Grid | Surface):
         return _figure(block)
     if isinstance(block, Gallery):
         return f'<div class="grid">{"".join(map(_figure, block.pictures))}</div>'
@@ -74,19 +79,28 @@ def _block(block: Block, heading: str) -> str:
     return f'<p class="note">{escape(block.text)}</p>'
 
 
-def _figure(picture: Picture) -> str:
-    from .plotly_plots import draw, key_html
-
-    drawn = draw(picture.plot)
+def _figure(picture: Picture | Grid | Surface) -> str:
+    drawn, key = _drawn(picture)
     # "<" inside the data could end the script element.
     data = (drawn.to_json() or "").replace("<", "\\u003c")
     heading = f"<h3>{escape(picture.heading)}</h3>" if picture.heading else ""
     caption = escape(picture.caption)
-    drags = isinstance(picture.plot, GanttPlot) and len(picture.plot.bars) > MANY_BARS
+    drags = isinstance(picture, Picture) and isinstance(picture.plot, GanttPlot) and len(picture.plot.bars) > MANY_BARS
     settings = ' data-drags="1"' if drags else ""
     hint = '<p class="note hint">Drag to move along; double-click to see all.</p>' if drags else ""
     return (
-        f'<figure>{heading}{key_html(picture.plot)}<div class="plot" style="min-height:{drawn.layout["height"]}px" '
+        f'<figure>{heading}{key}<div class="plot" style="min-height:{drawn.layout["height"]}px" '
         f'role="img" aria-label="{caption}"{settings}></div><script type="application/json">{data}</script>'
         f"<figcaption>{caption}</figcaption>{hint}</figure>"
     )
+
+
+def _drawn(picture: Picture | Grid | Surface) -> tuple[go.Figure, str]:
+    """The figure and the key to it."""
+    from . import grid_page, plotly_plots
+
+    if isinstance(picture, Grid):
+        return grid_page.draw_grid(picture), grid_page.grid_key(picture)
+    if isinstance(picture, Surface):
+        return grid_page.draw_surface(picture), ""
+    return plotly_plots.draw(picture.plot), plotly_plots.key_html(picture.plot)

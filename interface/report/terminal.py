@@ -11,6 +11,8 @@ from rich.text import Text
 
 from ..table import Table
 from .document import Block, Document, Facts, Gallery, Section
+from .grid import Grid, Surface
+from .grid_text import TextGrid
 from .plots import Picture
 from .text_plots import TextPlot
 
@@ -53,11 +55,11 @@ def _block(block: Block) -> Iterator[RenderableType]:
     if isinstance(block, Table):
         yield Text("")
         yield block.to_rich()
-    elif isinstance(block, Picture):
+    elif isinstance(block, Picture | Grid | Surface):
         yield Text("")
         if block.heading:
             yield Text(block.heading, "bold")
-        yield TextPlot(block.plot)
+        yield _drawn(block)
         yield Padding(Text(block.caption, "italic"), (0, 0, 0, 2))
     elif isinstance(block, Gallery):
         for picture in block.pictures:
@@ -67,3 +69,9 @@ def _block(block: Block) -> Iterator[RenderableType]:
             yield Text.assemble((f"{name}: ", "dim"), value)
     else:
         yield Text(block.text, "italic")
+
+
+def _drawn(picture: Picture | Grid | Surface) -> RenderableType:
+    if isinstance(picture, Grid):
+        return TextGrid(picture)
+    return TextPlot(picture.plot if isinstance(picture, Picture) else picture.sections())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import numpy as np
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ...formulation import EdgePlanError, Problem, capped
+from ..units import count
 from .knobs import Knob, knobs_of, turned, value_of
 
 MAX_POINTS = 10_000
 """Largest grid that is agreed to."""
 
 _TIMES_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
-_RANGE = re.compile(r"(?P<low>[^.]+(?:\.\d+[^.]*)?)\.\.(?P<high>[^:]+?)(?::(?P<count>\d+)(?P<log>log)?)?")
+_RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+?)(?::(?P<count>\d{1,9})(?P<log>log)?)?")
 _NUMBER = re.compile(r"(?P<number>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>[A-Za-zµ%]*)")
 
 
@@ -99,26 +101,31 @@ def parse_axis(problem: Problem, text: str) -> Axis:
     AxisError
         There is nothing of that name, or the values cannot be read; the message lists what can vary.
     """
-    name, equals, values = text.partition("=")
+    name, equals, values = text.rpartition("=")  # the last one: a model may have it in its name
     name, values = name.strip(), values.strip()
     if not equals or not values:
         raise _refused(text, "NAME=VALUES, for instance memory.ram=64MiB..512MiB:8 or rate.*=0.5x,1x,2x", repr(text))
     knobs = _named(problem, name)
     numbers, relative = _numbers(knobs[0], name, values)
     present = [value_of(problem, knob) for knob in knobs]
-    size = 1.0 if relative else knobs[0].unit_size
+    is_bare = knobs[0].kind in ("cores", "max_threads", "max_utilisation")
+    size = 1.0 if relative or is_bare else knobs[0].unit_size
     settings = []
     for number in numbers:
         turned_to = tuple(
             _value(knob, number * now if relative else number) for knob, now in zip(knobs, present, strict=True)
         )
         drawn = number if relative else turned_to[0] / size
-        settings.append(Setting(drawn, f"{number:.4g}×" if relative else knobs[0].shown(turned_to[0]), turned_to))
-    unit = "×" if relative else "" if knobs[0].kind in ("cores", "max_threads", "max_utilisation") else knobs[0].unit
-    if knobs[0].kind == "max_utilisation" and not relative:
-        settings = [Setting(s.values[0], s.label, s.values) for s in settings]
+        label = f"{number:.4g}×" if relative else _label(knobs[0], turned_to[0])
+        settings.append(Setting(drawn, label, turned_to))
+    unit = "×" if relative else "" if is_bare else knobs[0].unit
     distinct = {setting.values: setting for setting in settings}
     return Axis(name, unit, knobs, tuple(sorted(distinct.values(), key=lambda setting: setting.number)))
+
+
+def _label(knob: Knob, value: float) -> str:
+    """A value that tells what it is among those of other axes."""
+    return count(round(value), knob.unit) if knob.kind in ("cores", "max_threads") else knob.shown(value)
 
 
 def parse_axes(problem: Problem, texts: Sequence[str]) -> tuple[Axis, ...]:
@@ -141,7 +148,7 @@ def parse_axes(problem: Problem, texts: Sequence[str]) -> tuple[Axis, ...]:
             got=f"{capped(twice)} on two",
             remedy="Put all its values on one axis.",
         )
-    points = int(np.prod([len(axis.settings) for axis in axes]))
+    points = math.prod(len(axis.settings) for axis in axes)
     if points > MAX_POINTS:
         raise AxisError(
             "axes of the sweep",
@@ -154,8 +161,9 @@ def parse_axes(problem: Problem, texts: Sequence[str]) -> tuple[Axis, ...]:
 
 def _named(problem: Problem, name: str) -> tuple[Knob, ...]:
     can_vary = tuple(_can_vary(problem))
-    kind = name if any(knob.kind == name for knob in can_vary) else None
-    found = tuple(knob for knob in can_vary if knob.kind == kind or fnmatchcase(knob.name, name))
+    # A name before a pattern: brackets in a model's name mean themselves.
+    found = tuple(knob for knob in can_vary if name in (knob.name, knob.kind))
+    found = found or tuple(knob for knob in can_vary if fnmatchcase(knob.name, name))
     if not found:
         raise _refused(name, "something that can vary", "nothing of that name", problem)
     kinds = sorted({knob.kind for knob in found})
@@ -200,9 +208,9 @@ def _spread(knob: Knob, name: str, ends: list[float], count: str | None, log: bo
     if count is None:
         if not knob.is_whole or knob.kind == "memory" or True in relative:
             raise _refused(name, "a count of values, LOW..HIGH:COUNT", "a range without one")
-        return [float(n) for n in range(round(low), round(high) + 1)]
-    if int(count) < 2:
-        raise _refused(name, "at least 2 values in a range", count)
+        count = f"{round(high - low) + 1}"
+    if not 2 <= int(count) <= MAX_POINTS:
+        raise _refused(name, f"at least 2 and at most {MAX_POINTS:,} values in a range", count)
     return [float(n) for n in (np.geomspace if log else np.linspace)(low, high, int(count))]
 
 
@@ -212,7 +220,7 @@ def _number(knob: Knob, name: str, text: str) -> tuple[float, bool]:
     if match is None:
         raise _refused(name, "a number, with a unit where it has one", repr(text))
     number, unit = float(match["number"]), match["unit"]
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise _refused(name, "a number above 0", repr(text))
     if unit in ("x", "×"):
         return number, True
@@ -231,13 +239,15 @@ def _number(knob: Knob, name: str, text: str) -> tuple[float, bool]:
 
 
 def _value(knob: Knob, value: float) -> float:
+    if not math.isfinite(value):
+        raise _refused(knob.name, "a finite number", f"{value:g}")
     if knob.kind == "max_utilisation" and not 0 < value <= 1:
         raise _refused(knob.name, "a share of a core's time above 0 and up to 1", f"{value:g}")
     if not knob.is_whole:
         return float(value)
-    whole = int(value) if knob.kind == "memory" else round(value)
-    if whole < 1:
-        raise _refused(knob.name, "1 or more", f"{value:g}")
+    whole = math.floor(value) if knob.kind == "memory" else round(value)
+    if whole < 1 or (knob.kind != "memory" and abs(value - whole) > 1e-9):
+        raise _refused(knob.name, "whole numbers of 1 or more", f"{value:g}")
     return float(whole)
 
 

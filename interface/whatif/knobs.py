@@ -74,7 +74,12 @@ class Knob:
             return f"{value:g}"
         if self.kind == "max_utilisation":
             return f"{value:.3g}"
-        return f"{value / self.unit_size:,.4g} {self.unit}"
+        return f"{rounded(value / self.unit_size)} {self.unit}"
+
+
+def rounded(number: float) -> str:
+    """Four digits, more where they stand before the point: never a power of ten."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def knob_of(limit: Limit) -> Knob:

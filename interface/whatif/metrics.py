@@ -11,6 +11,7 @@ from typing import Any
 
 from ..table import Cell, Table, Tone
 from ..units import MIB, count, mebibytes, milliseconds, percent
+from .knobs import rounded
 from .points import Point
 from .sweeps import Sweep
 from .tables import reply_data
@@ -104,7 +105,7 @@ def sweep_table(sweep: Sweep) -> Table:
     left_out = ""
     if len(shown) < len(points):
         left_out = f" {len(shown)} of {len(points):,} points are shown; the files hold all."
-    return Table("Sweep", columns, tuple(rows), note=verdict(sweep) + left_out)
+    return Table("Points", columns, tuple(rows), note=verdict(sweep) + left_out)
 
 
 def _tone(point: Point) -> Tone:
@@ -209,12 +210,14 @@ def caption(points: Sequence[Point], metric: Metric) -> str:
     if not known:
         return "No point has it."
     (low, at_low), (high, at_high) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
-    text = f"From {low:.4g} at {at_low.label} to {high:.4g} at {at_high.label}."
+    text = f"From {rounded(low)} at {at_low.label} to {rounded(high)} at {at_high.label}."
+    if low == high:
+        text = f"{rounded(low)} wherever there is a plan."
     open_ = [p for p in points if p.reply.status == "feasible"]
     if open_:
-        worst = max((p.reply.gap for p in open_ if p.reply.gap is not None), default=None)
+        gaps = [p.reply.gap for p in open_ if p.reply.gap is not None]
         text += f" {count(len(open_), 'point')} not proven optimal"
-        text += "." if worst is None else f", by {percent(worst)} at most."
+        text += f", by {percent(max(gaps))} at most." if len(gaps) == len(open_) else "."
     for status, said in (("infeasible", "without a plan"), ("timeout", "without an answer in time")):
         if missing := sum(p.reply.status == status for p in points):
             text += f" {count(missing, 'point')} {said}."

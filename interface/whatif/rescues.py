@@ -56,11 +56,13 @@ class Rescue:
 
     @property
     def change(self) -> float:
-        """How far it must be turned, as a factor of at least 1: what relaxations of unlike limits are compared by."""
-        if self.needs is None:
+        """How far it must be turned, as a factor of at least 1: what relaxations of unlike limits are compared by.
+
+        Infinite where it does not help, and for what is no number.
+        """
+        if self.needs is None or not self.value > 0:
             return math.inf
-        low, high = sorted((max(self.value, 1e-12), max(self.needs, 1e-12)))
-        return high / low
+        return max(self.value, self.needs) / min(self.value, self.needs)
 
 
 def rescues(
@@ -106,7 +108,7 @@ def rescues(
         if progress is not None:
             progress(done, len(tried), knob.name)
         found.append(_rescue(_Trial(asker, problem, knob), _floor(solution.clashes, knob)))
-    return tuple(sorted(found, key=lambda rescue: (rescue.change, rescue.knob)))
+    return tuple(sorted(found, key=lambda rescue: (rescue.needs is None, rescue.change, rescue.knob)))
 
 
 def helpful(problem: Problem, clashes: Sequence[Clash]) -> tuple[Knob, ...]:
@@ -188,9 +190,10 @@ def _ladder(knob: Knob, value: float, floor: float | None) -> Iterator[float]:
         start = floor
     if knob.kind == "deadline":
         factor = 1.25
-        while factor <= MOST:
+        while factor < MOST:
             yield start * factor
             factor *= factor
+        yield start * MOST
     else:
         yield start * MOST if knob.looser > 0 else start / MOST
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...formulation import Problem
+from ...profiles.cache import written_whole
 from ...profiles.profile import CostData
 from ..identity import digest_of, planned_with
-from ..output import OutputError
+from ..writing import writing
 from .answers import Reply
 
 STORE_SCHEMA_VERSION = 1
@@ -85,15 +84,8 @@ class Store:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         if folder is not None:
-            try:
+            with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(
-                    f"output {folder}",
-                    expected="a folder that can be written to",
-                    got=error.strerror or str(error),
-                    remedy="Choose another place.",
-                ) from error
 
     def find(self, digest: str) -> Reply | None:
         """The answer to a question, where it is kept and whole; a damaged file counts as none and is written again."""
@@ -106,13 +98,17 @@ class Store:
         return kept.reply if kept.digest == digest else None
 
     def keep(self, digest: str, reply: Reply) -> None:
-        """Write an answer down; it appears whole or not at all. One that ran out of time with nothing is not kept."""
+        """Write an answer down; it appears whole or not at all. One that ran out of time with nothing is not kept.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
         if self._folder is None or reply.status == "timeout":
             return
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._folder, prefix=".", delete=False) as file:
-            file.write(Kept(digest=digest, reply=reply).model_dump_json(indent=1))
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, self._path(digest))
+        with writing(self._folder), written_whole(self._path(digest)) as temporary:
+            temporary.write_text(Kept(digest=digest, reply=reply).model_dump_json(indent=1), encoding="utf-8")
 
     def _path(self, digest: str) -> Path:
         assert self._folder is not None

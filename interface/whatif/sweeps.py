@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from ...formulation import CostError, PlatformError, Problem
+from ..fleet.engine import EngineError, Task
+from ..fleet.processes import Processes
 from .answers import Asker, Reply, refuse_front, reply_of
 from .axes import Axis, Setting
 from .neighbours import settled
 from .points import Point, point_at
 from .prices import Progress
 from .store import Store, models_digest, question_of
+
+OWN_LIMITS = "open"
+"""Policy of sharing cores that keeps the problem's own limits and no stricter ones."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ def sweep(
     ------
     UnsupportedError
         The objective is ``front``, or the method does not support the problem.
+    EngineError
+        A process could not answer a point.
+    OutputError
+        An answer cannot be written down.
     """
     refuse_front(problem)
     asker = asker or Asker()
@@ -99,12 +106,13 @@ def sweep(
     replies: dict[str, Reply] = {"": Reply("infeasible", reason="nothing can run there")}
     kept = {digest: reply for digest in set(digests) - {""} if (reply := store.find(digest)) is not None}
     replies |= kept
-    open_questions = {d: p for d, p in zip(digests, problems, strict=True) if p is not None and d not in replies}
-    for done, (digest, reply) in enumerate(_answers(open_questions, asker, policies, jobs), start=1):
+    asked = {digest: place for digest, place in zip(digests, places, strict=True) if digest not in replies}
+    answers = _answers(_Shared(problem, tuple(axes), asker, policies), asked, jobs)
+    for done, (digest, reply) in enumerate(answers, start=1):
         store.keep(digest, reply)
         replies[digest] = reply
         if progress is not None:
-            progress(done, len(open_questions), reply.status)
+            progress(done, len(asked), reply.status)
     points = [
         point_at(place, digest, made, replies[digest], digest in kept)
         for place, digest, made in zip(places, digests, problems, strict=True)
@@ -122,21 +130,39 @@ def _at(problem: Problem, axes: Sequence[Axis], place: Sequence[Setting]) -> Pro
     return problem
 
 
-def _answers(questions: Mapping[str, Problem], asker: Asker, policies: bool, jobs: int) -> Iterator[tuple[str, Reply]]:
+@dataclass(frozen=True)
+class _Shared:
+    """What all points of a sweep share, sent to a process once: the cost tables, above all."""
+
+    problem: Problem
+    axes: tuple[Axis, ...]
+    asker: Asker
+    policies: bool
+
+
+def _answers(shared: _Shared, asked: Mapping[str, tuple[Setting, ...]], jobs: int) -> Iterator[tuple[str, Reply]]:
     """Answer questions, in this process or in several; what is done comes as it is done."""
-    if jobs == 1 or len(questions) <= 1:
-        for digest, problem in questions.items():
-            yield digest, answer(problem, asker, policies)
+    if jobs == 1 or len(asked) <= 1:
+        for digest, place in asked.items():
+            yield digest, _answer_at(shared, place)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(questions)), mp_context=context) as pool:
-        try:
-            asked = {pool.submit(answer, problem, asker, policies): d for d, problem in questions.items()}
-            for done in as_completed(asked):
-                yield asked[done], done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    tasks = [Task(digest, "", place) for digest, place in asked.items()]
+    with Processes(min(jobs, len(tasks))) as engine:
+        for done in engine.run(_answer_at, {"": shared}, tasks):
+            if done.failure:
+                raise EngineError(
+                    f"point {', '.join(setting.label for setting in asked[done.key])}",
+                    expected="an answer",
+                    got=done.failure,
+                    remedy="What is answered is kept in the folder; run it again.",
+                )
+            yield done.key, done.result
+
+
+def _answer_at(shared: _Shared, place: tuple[Setting, ...]) -> Reply:
+    made = _at(shared.problem, shared.axes, place)
+    assert made is not None, "only points where something can run are asked"
+    return answer(made, shared.asker, shared.policies)
 
 
 def answer(problem: Problem, asker: Asker, policies: bool = False) -> Reply:
@@ -149,4 +175,8 @@ def answer(problem: Problem, asker: Asker, policies: bool = False) -> Reply:
         best = by_simulation(problem, time_limit_s=asker.time_limit_s, seed=asker.seed)[0]
     except (CostError, PlatformError) as error:
         return Reply("infeasible", reason=str(error))
-    return asker.play(problem, reply_of(best.solution))
+    reply = reply_of(best.solution)
+    if reply.plan is not None and reply.plan.solver.policy.split(",")[0] != OWN_LIMITS:
+        # Proven of what its policy allows, which is less than what the problem does.
+        reply = replace(reply, status="feasible", bound_us=None)
+    return asker.play(problem, reply)

@@ -124,7 +124,9 @@ def _note(prices: Sequence[Price]) -> str:
         return "Nothing was priced."
     before = prices[0].before
     objective = "–" if before.objective_us is None else f"{milliseconds(before.objective_us)} ms"
-    proven = "optimal" if before.status == "optimal" else f"{before.status}, gap {percent(before.gap or 0.0)}"
+    proven = before.status
+    if before.status != "optimal":
+        proven += ", not proven" if before.gap is None else f", gap {percent(before.gap)}"
     text = f"As it is: objective {objective} ({proven})"
     if before.played is not None:
         text += f", simulated p99 {milliseconds(before.played.p99_us)} ms, {percent(before.played.miss_ratio)} missed"
@@ -211,7 +213,7 @@ def rescues_table(rescues: Sequence[Rescue]) -> Table:
             Cell(rescue.knob.name, "good" if k == 0 and rescue.needs is not None else ""),
             rescue.knob.shown(rescue.value),
             "–" if rescue.needs is None else rescue.knob.shown(rescue.needs),
-            "–" if rescue.needs is None else f"{'÷' if rescue.knob.looser < 0 else '×'} {rescue.change:.3g}",
+            f"{'÷' if rescue.knob.looser < 0 else '×'} {rescue.change:.3g}" if math.isfinite(rescue.change) else "–",
             rescue.knob.shown(rescue.refused),
             _rescue_says(rescue),
         )

@@ -124,7 +124,8 @@ def loss_curve(
 ) -> tuple[Clustering, ...]:
     """The least mean loss with at most 1, 2, … columns: what each column more gains.
 
-    Ends early where nothing is lost any more. A number of columns that cannot serve every row is ``infeasible``.
+    Ends early where nothing is lost any more, and where the time is over. A number of columns that cannot serve every
+    row is ``infeasible``.
 
     Parameters
     ----------
@@ -138,6 +139,8 @@ def loss_curve(
     whole = TimeLimit(time_limit_s)
     found: list[Clustering] = []
     for k in range(1, min(up_to, problem.loss.shape[1]) + 1):
+        if found and whole():
+            break
         limited = ClusteringProblem(problem.loss, problem.weight, k, problem.max_loss)
         share_s = max(0.05, whole.remaining_s / (min(up_to, problem.loss.shape[1]) + 1 - k))
         found.append(choose_columns(limited, "cp_sat", share_s, seed))

@@ -34,3 +34,30 @@ def die_always(shared: object, payload: int) -> int:
     if payload == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return payload
+
+
+def die_below(shared: int, payload: int) -> int:
+    if payload < shared:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return payload
+
+
+def clocked(shared: object, payload: float) -> tuple[float, float]:
+    """When it began and ended, by the clock that all processes of a machine share."""
+    begin = time.monotonic()
+    time.sleep(payload)
+    return begin, time.monotonic()
+
+
+class Held:
+    """Counts how often it leaves this process."""
+
+    sent = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        Held.sent += 1
+        return {}
+
+
+def look_at(shared: Held, payload: int) -> int:
+    return payload

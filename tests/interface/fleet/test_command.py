@@ -2,6 +2,11 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,9 @@ import yaml
 from edgeplan.formulation import Plan, Scenario, evaluate
 from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.fleet.devices import devices_of, problem_on
+from edgeplan.interface.fleet.jobs import JobResult
 from edgeplan.interface.fleet.spec import FleetSpec
+from edgeplan.interface.fleet.store import Store
 from edgeplan.profiles import Profile
 
 from ..test_cli import answer, edgeplan
@@ -177,6 +184,11 @@ def test_what_fails_or_is_infeasible_is_a_row_with_its_reason(tmp_path: Path, pr
         ({"workloads": [{"name": "w"}]}, "scenario file"),
         ({"workloads": [{"models": [{"name": "small"}]}]}, "needs a name"),
         ({"colour": "red"}, "colour"),
+        (
+            {"workloads": [SPEC["workloads"][0] | {"name": name} for name in ("a b", "a-b")], "exclude": []},
+            "plan files",
+        ),
+        ({"workloads": [SPEC["workloads"][1] | {"objective": "front"}]}, "front"),
         ({"devices": [{"name": "a", "profile": "profile.json", "time_factor": {"cpu": 0}}]}, "time_factor"),
     ],
 )
@@ -205,5 +217,63 @@ def test_an_unknown_processor_fails_its_own_jobs_only(tmp_path: Path, profile: P
     said = answer("fleet", path, "-o", tmp_path / "out", "--workers", 1, code=ExitCode.CHECK_FAILED)
     assert [job["status"] for job in said["jobs"]] == ["optimal", "failed"]
     assert "gpu" in said["jobs"][1]["reason"]
+    assert said["solved"] == 1, "what failed was not solved"
     # What failed is tried again; what has an answer is not.
     assert answer("fleet", path, "-o", tmp_path / "out", "--dry-run")["to_solve"] == 1
+
+
+def test_workloads_may_have_names_of_any_language(tmp_path: Path, profile: Profile) -> None:
+    workloads = [SPEC["workloads"][1] | {"name": name} for name in ("夜間", "日中")]
+    path = write(tmp_path, profile, workloads=workloads, devices=SPEC["devices"][:1], exclude=[])
+    answer("fleet", path, "-o", tmp_path / "out", "--workers", 1)
+    assert {file.name for file in (tmp_path / "out" / "plans").iterdir()} == {"夜間-P1.json", "日中-P1.json"}
+
+
+def test_what_cannot_be_written_is_told_in_words(tmp_path: Path, profile: Profile) -> None:
+    path = write(tmp_path, profile, devices=SPEC["devices"][:1], workloads=SPEC["workloads"][1:], exclude=[])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results").touch()
+    result = edgeplan("fleet", path, "-o", tmp_path / "out", "--workers", 1)
+    assert result.exit_code == ExitCode.BAD_INPUT, result.output
+    assert "results" in result.stderr
+
+
+def test_running_out_of_time_is_no_answer(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for status in ("timeout", "infeasible"):
+        store.save(JobResult(digest=status, status=status))
+    assert store.load("timeout") is None
+    assert store.load("infeasible") is not None
+    # Nor is one that an earlier version kept.
+    kept = JobResult(digest="old", status="timeout").model_dump_json()
+    (tmp_path / "results" / "old.json").write_text(kept)
+    assert store.load("old") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_ended_goes_on_where_it_stopped(tmp_path: Path, profile: Profile, number: int) -> None:
+    many = {"name": "copy", "profile": "profile.json", "variants": {"spread": {"cpu": 0.1}, "copies": 150}}
+    path = write(tmp_path, profile, devices=[many], workloads=SPEC["workloads"][:1], exclude=[])
+    results = tmp_path / "out" / "results"
+    command = [sys.executable, "-c", "from edgeplan.interface.cli import main; main()", "fleet", path, "-o"]
+    run = subprocess.Popen([*map(str, command), str(tmp_path / "out"), "--workers", "1"], stderr=subprocess.PIPE)
+    try:
+        until(lambda: run.poll() is not None or len(list(results.glob("*.json"))) > 2)
+    finally:
+        run.send_signal(number)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == (ExitCode.INTERRUPTED if number == signal.SIGINT else -number)
+    assert b"Traceback" not in said
+    kept = {file.name for file in results.glob("*.json")}
+    assert 2 < len(kept) < 150
+    again = answer("fleet", path, "-o", tmp_path / "out", "--workers", 2)
+    assert again["reused"] == len(kept)
+    assert again["reused"] + again["solved"] == 150
+
+
+def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)

@@ -5,11 +5,14 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from importlib import import_module
+from itertools import pairwise
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from edgeplan.formulation import UnsupportedError
+from edgeplan.interface.fleet import processes
 from edgeplan.interface.fleet.engine import MAX_ATTEMPTS, Batches, Done, Engine, EngineError, InProcess, Task
 from edgeplan.interface.fleet.processes import Processes
 from edgeplan.interface.fleet.ray_cluster import RayCluster
@@ -109,6 +112,59 @@ def test_a_run_that_is_given_up_leaves_nothing_behind(work: ModuleType, any_engi
     assert {d.result for d in run(any_engine, work.multiply, 3, [1, 2]).values()} == {3, 6}
 
 
+def test_what_kills_its_workers_one_after_the_other_holds_nobody_up(
+    work: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some jobs of a device that is too large, first in the fleet's order: the others are done all the same."""
+    monkeypatch.setattr(processes, "_DEATHS", 3)
+    with Processes(1) as engine:
+        done = run(engine, work.die_below, 2, list(range(5)))
+    assert {int(key) for key, d in done.items() if d.failure} == {0, 1}
+    assert all(done[str(k)].attempts == MAX_ATTEMPTS for k in (0, 1))
+
+
+def test_workers_that_never_answer_are_not_the_tasks_fault(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_DEATHS", 3)
+    with Processes(1) as engine, pytest.raises(EngineError, match="3 that did not"):
+        run(engine, work.die_below, 100, list(range(100)))
+
+
+def test_ctrl_c_is_for_the_one_who_started_the_workers(work: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends it to all of them, and some may only just begin."""
+    begin = SpawnProcess.start
+
+    def interrupted(process: SpawnProcess) -> None:
+        begin(process)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    with Processes(2) as engine:
+        done = run(engine, work.multiply, 2, list(range(6)))
+    assert all(d.attempts == 1 and d.result == 2 * int(key) for key, d in done.items())
+
+
+@pytest.mark.parametrize("make", [pytest.param(lambda: Processes(1), id="processes"), RAY])
+def test_what_tasks_share_is_sent_once_however_often_there_is_work(work: ModuleType, make: Callable) -> None:
+    held = work.Held()
+    with make() as engine:
+        run(engine, work.look_at, held, [1, 2, 3])
+        sent = work.Held.sent
+        assert sent > 0
+        run(engine, work.look_at, held, [1, 2, 3])
+        assert work.Held.sent == sent
+
+
+@pytest.mark.slow
+@needs_ray
+def test_no_more_run_at_once_than_were_asked_for(work: ModuleType) -> None:
+    with RayCluster(2), RayCluster(1) as one:
+        assert one.workers == 1
+        done = run(one, work.clocked, None, [0.2] * 6)
+    spans = sorted(d.result for d in done.values())
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
+
+
 def test_batches_grow_to_a_second_and_shrink_towards_the_end() -> None:
     batches = Batches([Task(str(k), "all", k) for k in range(1000)], workers=2)
     assert batches.size == 1
@@ -132,12 +188,13 @@ def test_a_batch_shares_one_thing_and_suspects_go_alone() -> None:
     assert {task.shared for task in first} == {"a"}
     batches.back(first[1:])
     batches.alone(first[0])
-    assert batches.take() == [first[0]]
     taken = []
     while batch := batches.take():
         assert len({task.shared for task in batch}) == 1
         taken += batch
-    assert len({task.key for task in taken}) == len(taken) == 79
+    assert len({task.key for task in taken}) == len(taken) == 80
+    assert batch == []
+    assert taken[-1] == first[0], "what has killed a worker goes last, so that it holds nobody up"
 
 
 @pytest.mark.slow

@@ -1,13 +1,15 @@
 """Plans on other devices: scores by one factor are those of the evaluator on the scaled device."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from edgeplan.formulation import Limits, Plan, Problem, Provenance, Scenario, evaluate
 from edgeplan.interface.fleet.candidates import losses
-from edgeplan.interface.fleet.devices import Variant, problem_on
+from edgeplan.interface.fleet.devices import Variant, devices_of, problem_on
+from edgeplan.interface.fleet.spec import FleetSpec
 from edgeplan.interface.fleet.transfer import Member, for_any_device, member_of, objectives_of
 from edgeplan.solvers.testing import ProblemKind, random_plan, random_problem
 from hypothesis import given, settings
@@ -103,3 +105,18 @@ def test_losses_are_shares_above_the_best_known() -> None:
 def test_a_plan_for_any_device_names_no_machine(plan: Plan) -> None:
     bound = plan.model_copy(update={"platform_fingerprint": "f" * 64})
     assert for_any_device(bound).platform_fingerprint == ""
+
+
+@pytest.mark.parametrize("sigma", [0.01, 2.0])
+def test_no_two_devices_of_a_spread_are_equally_fast(tmp_path: Path, sigma: float) -> None:
+    variants = {"time_factor": {"cpu": [0.001]}, "spread": {"cpu": sigma}, "copies": 3000}
+    spec = FleetSpec.model_validate(
+        {
+            "name": "many",
+            "devices": [{"name": "d", "profile": "p.json", "variants": variants}],
+            "workloads": [{"scenario": "s.yaml"}],
+        }
+    )
+    factors = [device.variant.time_factor["cpu"] for device in devices_of(spec, tmp_path)]
+    assert len(set(factors)) == 3000
+    assert min(factors) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from edgeplan.formulation import Problem
 from edgeplan.interface.whatif import AxisError, parse_axes, parse_axis, value_of
@@ -27,6 +29,8 @@ def values(problem: Problem, text: str) -> list[tuple[float, ...]]:
         ("rate.large=0.5x..1.5x:3", [4, 8, 12]),
         ("max_threads=1..2", [1, 2]),
         ("max_utilisation=0.5..1:3", [0.5, 0.75, 1.0]),
+        ("max_utilisation=.5..1:2", [0.5, 1.0]),
+        ("cores=0.5x..2x:4", [1, 2, 3, 4]),
     ],
 )
 def test_values_are_read_in_their_units(problem: Problem, text: str, expected: list[float]) -> None:
@@ -61,6 +65,14 @@ def test_at_a_setting_the_problem_has_its_values(problem: Problem) -> None:
         (["rate.small=1x,20"], "not both"),
         (["rate.small=0"], "above 0"),
         (["cores=1..4:1"], "at least 2"),
+        (["cores=1.5"], "whole"),
+        (["cores=1x,1.2x"], "whole"),
+        (["cores=1..2:3"], "whole"),
+        (["cores=1..1000000000"], "at most 10,000"),
+        (["rate.small=1x..2x:1000000000"], "LOW..HIGH:COUNT"),
+        (["rate.small=1x..2x:100000000"], "at most 10,000"),
+        (["rate.small=1e999"], "above 0"),
+        (["memory.ram=1e308x"], "finite"),
         (["max_utilisation=1.5"], "up to 1"),
         (["*=1x,2x"], "one kind"),
         (["cores=1,2", "cores.cpu=1,2"], "on two"),
@@ -71,3 +83,36 @@ def test_at_a_setting_the_problem_has_its_values(problem: Problem) -> None:
 def test_what_makes_no_sense_is_refused_with_what_would(problem: Problem, texts: list[str], what: str) -> None:
     with pytest.raises(AxisError, match=what):
         parse_axes(problem, texts)
+
+
+def test_a_name_is_itself_before_it_is_a_pattern(problem: Problem) -> None:
+    odd = "net[1]=a"
+    first, *models = problem.models
+    stream, *streams = problem.streams
+    renamed = problem.replace(
+        models=(replace(first, name=odd), *models), streams=(stream.model_copy(update={"model": odd}), *streams)
+    )
+    axis = parse_axis(renamed, f"rate.{odd}=10,20")
+    assert [knob.subject for knob in axis.knobs] == [odd]
+    assert [setting.values for setting in axis.settings] == [(10.0,), (20.0,)]
+
+
+def test_a_setting_is_drawn_where_its_values_are(problem: Problem) -> None:
+    for text, unit in (
+        ("memory.ram=16MiB,64MiB", "MiB"),
+        ("max_utilisation=0.5,0.75", ""),
+        ("rate.*=0.5x,2x", "×"),
+        ("cores=1,2", ""),
+    ):
+        axis = parse_axis(problem, text)
+        assert axis.unit == unit
+        for setting in axis.settings:
+            assert setting.label.startswith(f"{setting.number:g}")
+
+
+def test_a_grid_beyond_all_numbers_of_a_machine_is_refused(problem: Problem) -> None:
+    """Eight axes of 256 values: 2^64 points, which 64 bits count as none."""
+    names = ["memory.ram=1x..2x", "deadline.small=1x..2x", "deadline.large=1x..2x", "rate.small=1x..2x"]
+    names += ["rate.large=1x..2x", "cores=1..256", "max_threads=1..256", "max_utilisation=0.1..1"]
+    with pytest.raises(AxisError, match="18,446,744,073,709,551,616"):
+        parse_axes(problem, [f"{name}:256" for name in names])

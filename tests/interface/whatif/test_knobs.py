@@ -79,3 +79,10 @@ def test_a_deadline_is_a_rank_too(problem: Problem) -> None:
 def test_an_unknown_knob_is_refused_with_those_that_there_are(problem: Problem) -> None:
     with pytest.raises(WorkloadError, match=r"memory\.ram"):
         value_of(problem, Knob("memory", "vram"))
+
+
+def test_large_values_are_written_out() -> None:
+    assert Knob("memory", "ram").shown(16 * 2**30) == "16,384 MiB"
+    assert Knob("memory", "ram").shown(1.5 * 2**20) == "1.5 MiB"
+    assert Knob("rate", "small").shown(12_345.0) == "12,345 Hz"
+    assert Knob("deadline", "small").shown(33_333.0) == "33.33 ms"

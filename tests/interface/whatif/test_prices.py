@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from edgeplan.formulation import EdgePlanError, Problem, UnsupportedError
 from edgeplan.interface.table import Cell
-from edgeplan.interface.whatif import Knob, Price, knobs_of, prices, prices_data, prices_table, turned
+from edgeplan.interface.whatif import Knob, Price, Reply, knobs_of, prices, prices_data, prices_table, turned
 from edgeplan.interface.whatif.answers import Played, played
 from edgeplan.solvers import Solution, by_simulation, judge, solve
 from edgeplan.solvers.policies import SIMULATED_REQUESTS
@@ -161,3 +161,13 @@ def test_tables_and_data_hold_every_price(problem: Problem) -> None:
     assert isinstance(found[0].before.played, Played)
     assert data["before"]["simulated"]["p99_us"] > 0
     assert prices_table(()).rows == ()
+
+
+def test_a_gap_that_nobody_knows_is_not_said_to_be_none() -> None:
+    knob = Knob("memory", "ram")
+    before, after = Reply("feasible", 2000.0, None), Reply("feasible", 1000.0, None)
+    note = prices_table([Price(knob, "relaxed", 1.0, 2.0, before, after, True)]).note
+    assert "feasible, not proven" in note
+    assert "gap" not in note
+    known = Reply("feasible", 2000.0, 1500.0)
+    assert "gap 25.0 %" in prices_table([Price(knob, "relaxed", 1.0, 2.0, known, after, True)]).note

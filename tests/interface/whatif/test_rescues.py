@@ -6,9 +6,20 @@ from dataclasses import replace
 
 import pytest
 from edgeplan.formulation import EdgePlanError, Problem, evaluate
-from edgeplan.interface.whatif import Knob, clash_needs_table, rescues, rescues_data, rescues_table, turned
-from edgeplan.interface.whatif.rescues import PRECISION, helpful
-from edgeplan.solvers import solve
+from edgeplan.interface.whatif import (
+    Asker,
+    Knob,
+    Reply,
+    Rescue,
+    clash_needs_table,
+    rescues,
+    rescues_data,
+    rescues_table,
+    turned,
+    value_of,
+)
+from edgeplan.interface.whatif.rescues import MOST, PRECISION, helpful
+from edgeplan.solvers import Solution, solve
 from edgeplan.solvers.brute_force import every_plan
 from edgeplan.solvers.testing import ProblemKind, random_problem
 
@@ -80,3 +91,38 @@ def test_tables_say_what_is_needed(problem: Problem) -> None:
     assert found[0].needs is not None
     assert len(clash_needs_table(solution).rows) == len(solution.clashes)
     assert len(rescues_table(found).rows) == len(found) == len(rescues_data(found))
+
+
+def test_what_is_no_number_is_no_factor() -> None:
+    words = Rescue(Knob("core_sets"), 0.0, 1.0, 0.0, True, Reply("optimal", 1000.0, 1000.0))
+    number = Rescue(Knob("cores", "cpu"), 2.0, 3.0, 2.0, True, Reply("optimal", 1000.0, 1000.0))
+    assert rescues_table([number, words]).rows[0][3] == "× 1.5"
+    assert rescues_table([number, words]).rows[1][3] == "–"
+
+
+def test_what_helps_comes_before_what_does_not(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that helps goes before numbers that do not, though neither has a factor."""
+    bound = problem.replace(limits=problem.limits.model_copy(update={"core_sets": "all"}))
+
+    def ask(self: Asker, asked: Problem, known: object = None) -> Reply:
+        some = Reply("feasible", 1.0, None, solve(problem).plan)
+        return some if asked.limits.core_sets == "any" else Reply("infeasible")
+
+    monkeypatch.setattr(Asker, "ask", ask)
+    none = Solution("infeasible", "auto")
+    found = rescues(bound, none, knobs=[Knob("cores", "cpu"), Knob("core_sets"), Knob("rate", "small")])
+    assert [rescue.needs is not None for rescue in found] == [True, False, False]
+
+
+@pytest.mark.parametrize("knob", [Knob("deadline", "small"), Knob("rate", "small"), Knob("memory", "ram")])
+def test_limits_are_tried_as_far_as_is_said(problem: Problem, monkeypatch: pytest.MonkeyPatch, knob: Knob) -> None:
+    tried: list[float] = []
+
+    def ask(self: Asker, asked: Problem, known: object = None) -> Reply:
+        tried.append(value_of(asked, knob))
+        return Reply("infeasible")
+
+    monkeypatch.setattr(Asker, "ask", ask)
+    rescues(problem, Solution("infeasible", "auto"), knobs=[knob])
+    value = value_of(problem, knob)
+    assert max(max(tried) / value, value / min(tried)) == pytest.approx(MOST)

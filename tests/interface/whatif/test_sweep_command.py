@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from edgeplan.interface.cli import app
 from edgeplan.interface.exits import ExitCode
+from edgeplan.interface.whatif import Reply, sweeps
 from typer.testing import CliRunner
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ def test_a_sweep_writes_page_table_and_answers_and_goes_on_from_them(files: File
     result = sweep(files.scenario(), "--vary", "memory.ram=24MiB,64MiB", "-o", folder)
     assert result.exit_code == ExitCode.DONE, result.output
     assert "Page written to" in result.stdout
-    assert {path.name for path in folder.iterdir()} == {"points", "sweep.csv", "sweep.html", "sweep.json"}
+    assert {path.name for path in folder.iterdir()} == {".lock", "points", "sweep.csv", "sweep.html", "sweep.json"}
     assert len(list((folder / "points").iterdir())) == 2
     again = sweep(files.scenario(), "--vary", "memory.ram=24MiB,64MiB", "-o", folder, "--format", "json")
     data = json.loads(again.stdout)
@@ -69,3 +72,37 @@ def test_tenants_of_an_accelerator_are_refused(files: Files) -> None:
     result = sweep(scenario, "--vary", "cores=1,2", "-o", files.folder / "out")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "accelerator" in result.stderr
+
+
+def test_the_whole_report_is_printed_on_request(files: Files) -> None:
+    asked = [files.scenario(), "--vary", "cores=1,2", "-o", files.folder / "out"]
+    table, whole = sweep(*asked), sweep(*asked, "--terminal")
+    assert table.exit_code == whole.exit_code == ExitCode.DONE, table.output + whole.output
+    assert "How it was made" not in table.stdout
+    assert "How it was made" in whole.stdout
+
+
+def test_running_out_of_time_is_told_from_what_is_infeasible(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "answer", lambda *asked: Reply("timeout"))
+    result = sweep(files.scenario(), "--vary", "cores=1,2", "-o", files.folder / "out", "--format", "json")
+    assert result.exit_code == ExitCode.OUT_OF_TIME, result.output
+    assert json.loads(result.stdout)["status"] == "timeout"
+
+
+def test_a_disk_that_is_full_is_told_in_words_and_leaves_no_halves(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = files.folder / "out"
+    write = Path.write_text
+
+    def full(path: Path, text: str, *settings: Any, **more: Any) -> int:
+        if path.parent.name != "points":
+            return write(path, text, *settings, **more)
+        write(path, text[:50])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = sweep(files.scenario(), "--vary", "cores=1,2", "-o", folder)
+    assert result.exit_code == ExitCode.BAD_INPUT, result.output
+    assert "No space left" in result.stderr
+    assert list((folder / "points").iterdir()) == []

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from edgeplan.formulation import Problem, evaluate
+from edgeplan.formulation import EdgePlanError, Problem, evaluate
 from edgeplan.interface.whatif import Asker, Reply, Sweep, parse_axes, sweep, sweep_csv, sweep_data, sweep_table
 from edgeplan.interface.whatif import sweeps as module
-from edgeplan.interface.whatif.page import render
 from edgeplan.solvers import solve
+from edgeplan.solvers.policies import Candidate, Policy
 
 MEMORY = "memory.ram=8MiB..40MiB:5"
 ASKER = Asker(time_limit_s=10, requests=200)
@@ -158,27 +159,6 @@ def test_table_csv_and_data_agree(which: str, request: pytest.FixtureRequest) ->
         assert float(row[done.axes[0].title]) == pytest.approx(plain["at"][done.axes[0].name])
 
 
-@pytest.mark.parametrize("which", ["line", "grid"])
-def test_the_page_asks_nothing_of_the_network_and_marks_what_has_no_plan(
-    which: str, request: pytest.FixtureRequest
-) -> None:
-    page = render(request.getfixturevalue(which), "two <models>")
-    body = page[page.index("<main>") : page.index("</main>")]
-    assert "two &lt;models&gt;" in page
-    assert "src=" not in body
-    assert "http" not in body
-    assert "no plan" in body
-    assert ("Surface" in body) == (which == "grid")
-
-
-def test_three_axes_make_a_map_for_each_setting_of_the_third(problem: Problem) -> None:
-    axes = parse_axes(problem, ["memory.ram=24MiB,64MiB", "cores=1,2", "rate.*=0.5x,1x"])
-    done = sweep(problem, axes, asker=Asker(time_limit_s=10, requests=0))
-    page = render(done, "three")
-    assert "rate.* 0.5×" in page
-    assert "rate.* 1×" in page
-
-
 def test_what_is_proven_of_a_looser_point_holds_for_a_tighter_one(
     problem: Problem, grid: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,3 +186,29 @@ def test_what_is_proven_of_a_looser_point_holds_for_a_tighter_one(
             assert point.reply.bound_us <= true.objective_us * (1 + 1e-9)
             assert point.reply.bound_us >= truth[loosest].objective_us * (1 - 1e-6)
     assert done.points[0].reply.status == "infeasible", "8 MiB are too little for two cores, so for one too"
+
+
+def test_a_point_that_cannot_be_answered_is_named_whoever_asks(problem: Problem, tmp_path: Path) -> None:
+    asker = Asker(method="no such solver", time_limit_s=10)
+    axes = parse_axes(problem, ["memory.ram=24MiB,32MiB"])
+    for jobs in (1, 2):
+        with pytest.raises(EdgePlanError, match="no such solver"):
+            sweep(problem, axes, asker=asker, jobs=jobs, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"), [("open", "optimal"), ("open, gangs", "optimal"), ("pool", "feasible"), ("lean", "feasible")]
+)
+def test_what_is_proven_within_a_policy_is_not_proven_of_the_problem(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch, policy: str, status: str
+) -> None:
+    solution = solve(problem, time_limit_s=10)
+    assert solution.status == "optimal"
+    assert solution.plan is not None
+    stamp = solution.plan.solver.model_copy(update={"policy": policy})
+    chosen = replace(solution, plan=solution.plan.model_copy(update={"solver": stamp}))
+    candidate = Candidate(Policy(policy, "", problem.limits), chosen, None)
+    monkeypatch.setattr("edgeplan.solvers.by_simulation", lambda *asked, **settings: (candidate,))
+    reply = module.answer(problem, Asker(requests=0), policies=True)
+    assert (reply.status, reply.bound_us is None) == (status, status == "feasible")
+    assert reply.objective_us == solution.objective

@@ -118,3 +118,8 @@ def test_nonsense_is_refused(loss: object, weight: object, limits: dict[str, flo
 def test_unknown_methods_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="cp_sat"):
         choose_columns(ClusteringProblem.create([[0.0]]), "guess")
+
+
+def test_the_curve_ends_with_the_time() -> None:
+    problem = ClusteringProblem.create(1.0 - np.eye(30))
+    assert len(loss_curve(problem, 30, time_limit_s=1e-9)) == 1
