@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-from .colours import BAD_COLOUR as BAD_COLOUR
-from .colours import BASELINE_COLOURS as BASELINE_COLOURS
-from .colours import DASHES as DASHES
-from .colours import GOOD_COLOUR as GOOD_COLOUR
-from .colours import MODEL_COLOURS as MODEL_COLOURS
-from .colours import PLAN_COLOUR as PLAN_COLOUR
-from .colours import QUIET_COLOUR as QUIET_COLOUR
-from .colours import model_colours as model_colours
 from .plots import logarithmic_span
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure with its caption. The caption is HTML-escaped by the page; it says what to see, in words."""
-
-    figure: go.Figure
-    caption: str
-    heading: str = ""
 
 
 def figure(x_title: str, y_title: str, height: int = 320, **layout: Any) -> go.Figure:

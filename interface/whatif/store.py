@@ -62,7 +62,7 @@ def question_of(problem: Problem, models: str, **settings: object) -> str:
             "limits": problem.limits,
             "objective": problem.objective,
             "settings": settings,
-            "versions": planned_with(),
+            "versions": planned_with(str(settings.get("method", "auto"))),
         }
     )
 

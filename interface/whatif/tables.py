@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..outcome import clash_note
 from ..table import Cell, Table, Tone
 from ..units import milliseconds, percent
 from .answers import Played, Reply
@@ -202,7 +203,7 @@ def clash_needs_table(solution: Solution) -> Table:
         "Why there is no plan",
         ("limit", ">allows", ">must allow", "what"),
         tuple(rows),
-        note="These cannot hold together; without any one of them the others can. Other limits may clash besides.",
+        note=f"{clash_note(solution)} Other limits may clash besides.",
     )
 
 
