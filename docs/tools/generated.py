@@ -171,16 +171,15 @@ def _cell(text: str) -> str:
 
 def files_page() -> str:
     """Every file with a schema: its keys, as `edgeplan schema` gives them."""
-    from edgeplan.interface.cli import app
-    from edgeplan.interface.commands.schema import Document
-    from typer.testing import CliRunner
+    from edgeplan.interface.commands.schema import Document, model_of
+    from edgeplan.interface.json_schema import json_schema
 
     parts = [
         "# Files",
         "Made from the JSON Schemas that `edgeplan schema DOCUMENT` prints; unknown keys are refused, with the place.",
     ]
     for document in Document:
-        schema = json.loads(CliRunner().invoke(app, ["schema", document.value]).stdout)
+        schema = json_schema(model_of(document))
         parts += [f"## {document.value}", _described(schema)]
         for name, part in sorted(schema.get("$defs", {}).items()):
             if "properties" in part:
@@ -190,14 +189,13 @@ def files_page() -> str:
 
 
 def _described(schema: dict[str, Any]) -> str:
-    summary, meanings = _docstring(schema.get("description", ""))
+    summary = schema.get("description", "")
     if "properties" not in schema:
         return summary
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, value in schema["properties"].items():
         default = "required" if key in schema.get("required", ()) else _default(value)
-        meaning = value.get("description") or meanings.get(key, "")
-        rows.append(f"| `{key}` | {_cell(_type(value))} | {default} | {_cell(meaning)} |")
+        rows.append(f"| `{key}` | {_cell(_type(value))} | {default} | {_cell(value.get('description', ''))} |")
     return f"{summary}\n\n" + "\n".join(rows)
 
 
@@ -224,21 +222,6 @@ def _type(value: dict[str, Any]) -> str:
     if kind == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"{_type(value['additionalProperties'])} by name"
     return kind
-
-
-def _docstring(text: str) -> tuple[str, dict[str, str]]:
-    """Summary of a numpydoc docstring, and the meaning of each attribute."""
-    import griffe
-
-    summary, meanings = "", {}
-    for section in griffe.parse_numpy(griffe.Docstring(text), warnings=False):
-        if section.kind is griffe.DocstringSectionKind.text:
-            summary = summary or section.value
-        elif section.kind is griffe.DocstringSectionKind.attributes:
-            for attribute in section.value:
-                for name in attribute.name.split(","):
-                    meanings[name.strip()] = attribute.description
-    return summary, meanings
 
 
 def facade_page() -> str:
