@@ -109,7 +109,10 @@ def _check_two_threads(
 
 def _expect_answers(answers: Feeds, expected: Feeds, tolerance: float, how: str) -> None:
     for name, value in expected.items():
-        wrong = float(np.abs(answers[name] - value).max())
+        got = answers.get(name)
+        if got is None or got.shape != value.shape:
+            raise BackendBugError(f"expected: {how}, {name!r} is there, of shape {value.shape}")
+        wrong = float(np.abs(got - value).max())
         _expect(
             wrong <= tolerance * float(np.abs(value).max()),
             f"{how}, {name!r} is that of ONNX Runtime; it is off by {wrong:.3g}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import site
 import subprocess
@@ -76,6 +77,9 @@ def test_the_example_backend_is_found_and_keeps_the_contract(register: Register)
     check_backend(open_backend("onnx-reference"))
 
 
+WHOLE = "class make:\n    name, version, forms, holds_workspace = 'broken', '1', ('default',), True"
+
+
 def plugin(tmp_path: Path, body: str) -> Path:
     (tmp_path / "plugin.py").write_text(body)
     return tmp_path
@@ -87,6 +91,13 @@ def plugin(tmp_path: Path, body: str) -> Path:
         ("def make(): raise OSError('no such device')", "OSError: no such device"),
         ("import a_library_that_is_not_there", "a_library_that_is_not_there"),
         ("class make: name, version, forms = 'else', '1', ('default',)", "'else'"),
+        ("class make: name, forms, holds_workspace = 'broken', ('default',), True", "no version"),
+        ("class make: name, version, forms = 'broken', '1', ('default',)", "no holds_workspace"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', 'default', True", "no tuple"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', (), True", "which name none"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', ('default',), True", "no open"),
+        (f"{WHOLE}\n    def open(self, segment): ...", "open(segment)"),
+        (f"{WHOLE}\n    def __init__(self, path): ...", "path"),
     ],
 )
 def test_a_backend_that_does_not_load_is_absent_with_the_reason(
@@ -137,6 +148,26 @@ def test_ours_keep_the_contract_and_a_broken_promise_is_found() -> None:
 
     with pytest.raises(BackendBugError, match="belong to the caller"):
         check_backend(Forgetful())
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two threads need two cores")
+def test_a_backend_that_is_right_on_one_thread_only_is_found() -> None:
+    ours = open_backend("onnxruntime-cpu")
+
+    class Racing:
+        """Adds one to every answer where it has helpers."""
+
+        name, version, forms, holds_workspace = ours.name, ours.version, ours.forms, ours.holds_workspace
+
+        def open(self, segment, configuration, cores):
+            session = ours.open(segment, configuration, cores)
+            if configuration.threads > 1:
+                run = session.run
+                session.run = lambda feeds: {name: value + 1 for name, value in run(feeds).items()}
+            return session
+
+    with pytest.raises(BackendBugError, match="whole on 2 threads"):
+        check_backend(Racing())
 
 
 @pytest.fixture(scope="module")
