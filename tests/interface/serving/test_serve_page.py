@@ -110,9 +110,9 @@ def run(text: str, language: str, folder: Path, port: int) -> str:
     """What an example prints that asks this port."""
     here = re.sub(r"\b(localhost|127\.0\.0\.1):8000\b", rf"\g<1>:{port}", text)
     command = [sys.executable, "-c", here] if language == "python" else ["bash", "-euc", here]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False, timeout=WAIT_S
+        command, cwd=folder, env=tools, capture_output=True, text=True, check=False, timeout=WAIT_S
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout
