@@ -1,8 +1,8 @@
 """Run by the tests of a bare environment, in a process of its own: every family of solvers, on what is there.
 
-Prints one JSON object: what each method of each class of problems came to, and each public function beside `solve`; the
-methods that no problem was for; the libraries that were loaded; and what the examples of pages printed. Arguments: import
-names that must not be found, and pages, told apart by their ending.
+Prints one JSON object: what each method of each class of problems came to, and each public function beside `solve`;
+methods that no problem was for; the libraries that were loaded; and what the examples of pages printed. Arguments:
+import names that must not be found, and pages, told apart by their ending.
 """
 
 import contextlib
