@@ -87,6 +87,7 @@ def check_answer(solver: Solver, kind: ProblemKind, time_limit_s: float = 20.0) 
     """
     problem, best = problem_of(kind), oracle(kind)
     found = solve(problem, solver, time_limit_s=time_limit_s, seed=3)
+    _expect(solver, found.method == solver.name, f"an answer by {found.method!r}, which is not its name")
     if solver.features.exact:
         _expect(solver, found.status == best.status, f"{found.status}, where the oracle says {best.status}")
     if best.status == "infeasible":
