@@ -69,6 +69,19 @@ def test_auto_never_takes_a_solver_of_others(register: Register) -> None:
     }
 
 
+def test_a_solver_that_answers_under_another_name_is_found() -> None:
+    class Impostor:
+        """Hands on what another solver says."""
+
+        name, features = "impostor", solver("dynamic_program").features
+
+        def solve(self, problem, stop, seed):
+            return solver("dynamic_program").solve(problem, stop, seed)
+
+    with pytest.raises(contract.SolverBugError, match="not its name"):
+        contract.check_answer(Impostor(), contract.KINDS["latency"])
+
+
 def test_the_example_backend_is_found_and_keeps_the_contract(register: Register) -> None:
     pytest.importorskip("threadpoolctl", reason="the example backend is built on it")
     example(register, "backend-plugin")
