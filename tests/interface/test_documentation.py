@@ -64,6 +64,7 @@ THOROUGH = [
 # Pages whose examples need files or a service: the tests beside this one that have them and run these examples.
 ELSEWHERE = {
     "ci.md": "ci/test_ci_page.py",
+    "contention.md": "test_contention_page.py",
     "importing.md": "test_importing_page.py",
     "planner.md": "planner/test_documentation.py",
     "serve.md": "serving/test_serve_page.py",

@@ -1,19 +1,11 @@
-"""Schemas of files: every key says what it means, and what commands write fits them."""
+"""Schemas of files: every key says what it means."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 
-import jsonschema
 import pytest
-from edgeplan.formulation import Activity, ContentionModel, Platform
 from edgeplan.interface.commands.schema import Document, model_of
 from edgeplan.interface.json_schema import json_schema, parsed
-from edgeplan.interface.throughput import load_contention
-from edgeplan.profiles import local_platform, machine_fingerprint
-from edgeplan.profiles.contention import ContentionSettings, MeasuredContention, MeasuredCoRun
-from edgeplan.profiles.contention.contention_file import ContendedModel
 
 
 @pytest.mark.parametrize("document", list(Document))
@@ -47,25 +39,3 @@ def test_units_stand_in_the_descriptions_and_sections_do_not_stand_in_summaries(
     assert scenario["properties"]["profile"]["description"].startswith("Profile file")
     assert scenario["$defs"]["Stream"]["properties"]["deadline_us"]["description"].startswith("Microseconds")
     assert scenario["description"] == "What shares the device, how it is asked, and what must hold."
-
-
-def test_a_contention_file_fits_its_schema(tmp_path: Path) -> None:
-    platform: Platform = local_platform()
-    activities = tuple(Activity(model=name, configuration="b/t1/b1/default") for name in ("left", "right"))
-    measured = MeasuredContention(
-        platform=platform,
-        fingerprint=machine_fingerprint(),
-        settings=ContentionSettings(),
-        created="2026-01-01T12:00:00Z",
-        models=tuple(ContendedModel(name=a.model, file=f"{a.model}.onnx", sha256="0" * 64) for a in activities),
-        contention=ContentionModel(activities=activities),
-        probes=(0,),
-        fitted=(MeasuredCoRun(members=(0, 1), crowded=False, alone_hz=((9.0, 9.0),), together_hz=((8.0, 8.0),)),),
-    )
-    measured.save(tmp_path / "contention.json")
-    assert load_contention(tmp_path / "contention.json") == measured.contention
-    data = json.loads((tmp_path / "contention.json").read_text())
-    schema = json_schema(model_of(Document.CONTENTION))
-    jsonschema.validate(data, schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**data, "colour": "red"}, schema)
