@@ -14,13 +14,33 @@ from typing import Any
 
 import pytest
 import yaml
-from edgeplan.formulation import Scenario
+from edgeplan.formulation import (
+    Accelerator,
+    Limits,
+    ModelPlan,
+    Periodic,
+    Plan,
+    PlannedSegment,
+    Poisson,
+    Scenario,
+    ScenarioModel,
+    SolverStamp,
+    Stream,
+    Trace,
+)
 from edgeplan.formulation.tenancy import TenancyScenario
+from edgeplan.formulation.tenancy.batching import Batching
+from edgeplan.formulation.tenancy.scenario import PointCosts, TenantEntry, WholeCosts
 from edgeplan.interface.cli import app
+from edgeplan.interface.commands.schema import Document
+from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.tenancy import load_tenancy
 from edgeplan.interface.tenancy_files import has_accelerator
+from edgeplan.profiles import ModelProfile, Profile
 from edgeplan.profiles.backends import ENTRY_POINT_GROUP
+from edgeplan.profiles.contention import MeasuredContention
 from edgeplan.solvers.problem_classes import PROBLEM_CLASSES
+from pydantic import BaseModel
 from typer.main import get_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +235,32 @@ def test_every_class_of_problems_is_on_the_pages_that_list_them() -> None:
             assert f"`{known.problem.__name__}`" in text_of(DOCS / page)
     for known in PROBLEM_CLASSES:
         assert f"`{known.entry_point_group}`" in text_of(DOCS / "plugins.md")
+
+
+KEYS: dict[str, tuple[type[BaseModel], ...]] = {
+    "contention.md": (MeasuredContention,),
+    "plan.md": (Plan, ModelPlan, PlannedSegment, SolverStamp),
+    "profile.md": (Profile, ModelProfile),
+    "scenario.md": (Scenario, ScenarioModel, Stream, Limits, Periodic, Poisson, Trace),
+    "scenario-accelerator.md": (TenancyScenario, TenantEntry, Accelerator, WholeCosts, PointCosts, Batching),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_pages_on_files_have_every_key(name: str) -> None:
+    rows = "\n".join(line for line in text_of(DOCS / name).splitlines() if line.startswith("|"))
+    missing = [f"{m.__name__}.{key}" for m in KEYS[name] for key in m.model_fields if not re.search(rf"\b{key}\b", rows)]
+    assert missing in ([], [f"{kind.__name__}.kind" for kind in (Periodic, Poisson, Trace)]), missing
+
+
+def test_every_command_file_and_exit_code_is_on_its_page() -> None:
+    page = text_of(DOCS / "commands.md")
+    for name in get_command(app).commands:
+        assert f"`edgeplan {name}" in page
+    (files,) = re.findall(r"^\| `edgeplan schema DOCUMENT` \|.*$", page, re.MULTILINE)
+    assert set(re.findall(r"`([a-z-]+)`", files)) == {document.value for document in Document}
+    for code in ExitCode:
+        assert re.search(rf"^\| {int(code)} \|", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
