@@ -34,6 +34,7 @@ from edgeplan.formulation.tenancy.scenario import PointCosts, TenantEntry, Whole
 from edgeplan.interface.cli import app
 from edgeplan.interface.commands.schema import Document
 from edgeplan.interface.exits import ExitCode
+from edgeplan.interface.fleet.spec import FleetSpec
 from edgeplan.interface.tenancy import load_tenancy
 from edgeplan.interface.tenancy_files import has_accelerator
 from edgeplan.profiles import ModelProfile, Profile
@@ -264,12 +265,21 @@ def test_every_command_file_and_exit_code_is_on_its_page() -> None:
         assert re.search(rf"^\| {int(code)} \|", page, re.MULTILINE)
 
 
+# What a file in YAML is, by the first of these keys that it has.
+FILES: dict[str, type[BaseModel]] = {
+    "devices": FleetSpec,
+    "accelerator": TenancyScenario,
+    "models": Scenario,
+}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_scenarios_fit_the_schema(page: Path) -> None:
     for block in blocks(page, "yaml"):
         data = yaml.safe_load(block.text)
-        if (isinstance(data, dict) and "models" in data) or "tenants" in data:
-            (TenancyScenario if "accelerator" in data else Scenario).model_validate(data)
+        kind = next((kind for key, kind in FILES.items() if key in data), None)
+        assert kind is not None, f"a file of a kind that this test does not know: {block.text}"
+        kind.model_validate(data)
 
 
 def test_example_scenarios_load() -> None:
