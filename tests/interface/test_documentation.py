@@ -191,7 +191,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         while words and hasattr(command, "commands") and re.fullmatch("[a-z][a-z-]*", words[0]):
             assert words[0] in command.commands, line
             command = command.commands[words.pop(0)]
-        known = {"--help", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
+        known = {"--help", "-h", *(o for p in command.params for o in (*p.opts, *p.secondary_opts))}
         options = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
         assert options <= known, line
 

@@ -10,6 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
+# Names of the commands whose help cannot be printed.
+HELPED = """
+from edgeplan.interface.cli import app
+from typer.main import get_command
+from typer.testing import CliRunner
+print(*(name for name in get_command(app).commands if CliRunner().invoke(app, [name, "--help"]).exit_code))
+"""
 
 
 def test_every_subpackage_is_listed() -> None:
@@ -51,3 +58,11 @@ def test_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None
     command = [environment / "bin" / "edgeplan", "schema", "scenario"]
     schema = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert schema.stdout.startswith("{")
+    helped = subprocess.run([python, "-c", HELPED], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert helped.stdout.split() == [], "commands that do not load"
+    # What is built on an extra says which one.
+    for name, extra in (("serve", "serve"), ("planner", "planner")):
+        command = [environment / "bin" / "edgeplan", name, *(["scenario.yaml"] if name == "serve" else [])]
+        refused = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+        assert refused.returncode == 2
+        assert f"pip install 'edgeplan[{extra}]'" in refused.stderr
