@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import re
 import sys
 from collections.abc import Iterator
@@ -228,6 +229,19 @@ def test_examples_that_are_not_run_import_what_exists(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     assert hasattr(import_module(node.module), alias.name)
+
+
+def test_examples_in_docstrings_run() -> None:
+    found = 0
+    for package in ("formulation", "profiles", "solvers", "runtime_bridge", "interface"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if ">>> " in text_of(path):
+                module = import_module(f"edgeplan.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}")
+                outcome = doctest.testmod(module)
+                assert outcome.attempted
+                assert not outcome.failed
+                found += 1
+    assert found
 
 
 def test_every_class_of_problems_is_on_the_pages_that_list_them() -> None:
