@@ -231,6 +231,12 @@ def test_examples_that_are_not_run_import_what_exists(page: Path) -> None:
                     assert hasattr(import_module(node.module), alias.name)
 
 
+@pytest.mark.parametrize("page", RESULTS, ids=name_of)
+def test_results_stand_beside_the_command_that_makes_them(page: Path) -> None:
+    assert f"`python benchmarks/{page.stem}.py" in text_of(page)
+    assert (ROOT / "benchmarks" / f"{page.stem}.py").exists()
+
+
 def test_examples_in_docstrings_run() -> None:
     found = 0
     for package in ("formulation", "profiles", "solvers", "runtime_bridge", "interface"):
