@@ -28,7 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if block.title:
             (tmp_path / block.title).write_text(block.text)
     rng = np.random.default_rng(0)
-    values = {name: np.ones(4) for name in ("scale", "shift", "mean", "var")} | {"kernel": rng.normal(size=(4, 3, 3, 3))}
+    values = {name: np.ones(4) for name in ("scale", "shift", "mean", "var")} | {
+        "kernel": rng.normal(size=(4, 3, 3, 3))
+    }
     graph = helper.make_graph(
         [
             helper.make_node("Conv", ["image", "kernel"], ["c"], "conv", pads=[1, 1, 1, 1]),

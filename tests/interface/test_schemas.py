@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from edgeplan.interface.commands.schema import Document, model_of
 from edgeplan.interface.json_schema import json_schema, parsed

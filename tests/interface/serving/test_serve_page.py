@@ -111,9 +111,7 @@ def run(text: str, language: str, folder: Path, port: int) -> str:
     here = re.sub(r"\b(localhost|127\.0\.0\.1):8000\b", rf"\g<1>:{port}", text)
     command = [sys.executable, "-c", here] if language == "python" else ["bash", "-euc", here]
     tools = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        command, cwd=folder, env=tools, capture_output=True, text=True, check=False, timeout=WAIT_S
-    )
+    done = subprocess.run(command, cwd=folder, env=tools, capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
