@@ -71,7 +71,9 @@ def functions() -> dict[str, Callable[[], object]]:
         "chain_front": lambda: chain_front(*costs),
         "hypervolume": lambda: hypervolume(chain_front(*costs).figures, (99.0, 99.0)),
         "joint_front": lambda: joint_front([chain_front(*costs).figures] * 2),
-        "measured_front": lambda: measured_front(lambda genes: (1.0 + sum(genes), 9.0 - sum(genes)), (2,) * 4, 60),
+        "measured_front": lambda: measured_front(
+            lambda genes: (1.0 + sum(genes), 9.0 - sum(genes)), n_options=(2,) * 4, budget=60
+        ),
         "schedulability": lambda: schedulability([task]),
         "Reallocator": lambda: Reallocator(random_tenancy(2, 3, 4, 0.05, 1)).reallocate(),
     }
