@@ -32,6 +32,7 @@ class Missing(importlib.abc.MetaPathFinder):
 
 def problems() -> dict[str, object]:
     """One small problem of every class, several where no solver takes all that the class holds."""
+    from edgeplan.formulation import Job, JobNetwork, JobProblem
     from edgeplan.solvers.deadlines.testing import JobKind, random_job_problem
     from edgeplan.solvers.operating_points.testing import random_points
     from edgeplan.solvers.partition.testing import PartitionKind, random_partition_problem
@@ -47,8 +48,12 @@ def problems() -> dict[str, object]:
         "partition, free": random_partition_problem(PartitionKind(nodes=5, contiguous=False), 1),
         "partition, latency": random_partition_problem(PartitionKind(nodes=5, objective="latency"), 1),
         "jobs": random_job_problem(JobKind(), 1),
+        "jobs, by name": JobProblem.build(
+            ["cpu", "gpu"], [JobNetwork.build("net", [[3, 1], [2, 1]])], [Job("job", "net", deadline_us=9)]
+        ),
         "tenancy": random_tenancy(2, 3, 4, 0.05, 1),
         "throughput": random_throughput(1),
+        "throughput, small": random_throughput(1, models=1, cores={"cpu": 1}),
         "operating points": random_points(2, 3, 1, load=0.1, memory_share=None),
     }
 
