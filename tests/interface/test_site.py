@@ -89,7 +89,7 @@ def test_what_the_examples_import_is_in_the_reference(generated: ModuleType) -> 
             for node in ast.walk(ast.parse(block.text)):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgeplan."):
                     module = import_module(node.module)
-                    names = [alias.name for alias in node.names if is_documented(getattr(module, alias.name))]
+                    names = [alias.name for alias in node.names if is_documented(getattr(module, alias.name, None))]
                     missing += [f"{node.module}.{n}" for n in names if not in_reference(reference, node.module, n)]
     assert not missing
 
