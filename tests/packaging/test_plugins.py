@@ -80,7 +80,7 @@ def test_a_solver_that_answers_under_another_name_is_found() -> None:
         def solve(self, problem, stop, seed):
             return solver("dynamic_program").solve(problem, stop, seed)
 
-    with pytest.raises(contract.SolverBugError, match="not its name"):
+    with pytest.raises(contract.SolverBugError, match="stamp says something else: 'dynamic_program'"):
         contract.check_answer(Impostor(), contract.KINDS["latency"])
 
 
