@@ -24,14 +24,18 @@ class Activity(BaseModel):
     Attributes
     ----------
     model : str
+        Name of the model.
     configuration : str
         Name of the configuration (`Configuration.name`), which holds backend, threads, batch and form.
     processor : str
+        The one that it runs on.
     threads : int
         Cores it occupies while it runs.
-    sensitivity, pressure : float
-        Its time is multiplied by ``1 + sensitivity · Σ pressure`` of the others that run beside it. A sensitivity below
-        0 would mean that company makes it faster; there is none.
+    sensitivity : float
+        Its time is multiplied by ``1 + sensitivity · Σ pressure`` of the others that run beside it. One below 0 would
+        mean that company makes it faster; there is none.
+    pressure : float
+        How much it slows others down: what it adds to their Σ pressure.
     oversubscription : float
         Where threads outnumber cores, its time is multiplied by the fair share's factor to this power. 1 is the fair
         share; threads that wait for each other lose more, for the wait of one is the wait of all.
@@ -58,9 +62,11 @@ class ContentionModel(BaseModel):
     Attributes
     ----------
     activities : tuple of Activity
+        Each model under each configuration that was measured.
     relative_error : float, optional
         Mean absolute error of predicted throughput on co-runs that were not in the fit, as a share.
     provenance : Provenance
+        Where the figures come from.
 
     Notes
     -----

@@ -52,8 +52,11 @@ class LatencySummary(BaseModel):
     Attributes
     ----------
     median_us : float
-    low_us, high_us : float
-        95 % confidence interval of the median.
+        Median of the timings.
+    low_us : float
+        Lower end of the 95 % confidence interval of the median.
+    high_us : float
+        Its upper end.
     spread_us : float
         Median absolute deviation × 1.4826 (the standard deviation, were the timings normal).
     repeats : int
@@ -70,7 +73,19 @@ class LatencySummary(BaseModel):
 
 
 class MeasuredSegment(BaseModel):
-    """A segment that was timed itself: layers ``[start, stop)`` under one configuration (an index into the table's)."""
+    """A segment that was timed itself: layers ``[start, stop)`` under one configuration.
+
+    Attributes
+    ----------
+    start : int
+        First layer, counted from 0 in the graph's order.
+    stop : int
+        The layer after the last one.
+    configuration : int
+        Its position in the table's configurations.
+    latency : LatencySummary
+        Of the whole segment.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -42,8 +42,12 @@ class PlannedSegment(BaseModel):
 
     Attributes
     ----------
-    start, stop : int
+    start : int
+        First layer, counted from 0 in the profile's order.
+    stop : int
+        The layer after the last one.
     configuration : Configuration
+        How it is executed.
     cores : tuple of int
         Cores of the configuration's processor that it may use: with one thread any number of them, of which it takes
         one that is free; with more threads (a gang) exactly as many, for a session's threads are bound as it opens.
@@ -62,7 +66,17 @@ class PlannedSegment(BaseModel):
 
 
 class ModelPlan(BaseModel):
-    """How one model is executed: its segments in order of execution."""
+    """How one model is executed.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    sha256 : str
+        Digest of the model file; a plan for another file is refused.
+    segments : tuple of PlannedSegment
+        In order of execution; together they cover every layer once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,9 +86,26 @@ class ModelPlan(BaseModel):
 
 
 class SolverStamp(BaseModel):
-    """Which solver made the plan and what it proved. ``objective`` and ``bound`` are in the objective's own unit.
+    """Which solver made the plan and what it proved.
 
-    ``policy`` names the way of sharing cores within which that was proven; empty where all were open.
+    Attributes
+    ----------
+    method : str
+        Name of the solver.
+    status : {'optimal', 'feasible', 'infeasible', 'timeout'}
+        What it claims: proven best, found, proven impossible, or nothing in time.
+    policy : str
+        Way of sharing cores within which that was proven; empty where all were open.
+    objective : float, optional
+        Of the plan, in the objective's own unit.
+    bound : float, optional
+        Proven: no plan is below it. In the same unit.
+    gap : float, optional
+        Share of the objective that is not proven necessary.
+    seed : int
+        Of all that is random.
+    runtime_s : float
+        Seconds that the search took.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,12 +126,15 @@ class Plan(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     models : tuple of ModelPlan
+        How each model is executed.
     platform_fingerprint : str
-        Of the platform the costs were measured on.
+        Of the platform the costs were measured on; another machine refuses to run it. Empty: of none.
     provenance : tuple of Provenance
         Of each model's costs, in the order of `models`.
     solver : SolverStamp
+        Who made it, and what was proven.
     order : {'earliest_deadline', 'least_slack'}
         Which ready segment goes first.
     """

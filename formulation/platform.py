@@ -18,6 +18,7 @@ class Memory(BaseModel):
     Attributes
     ----------
     name : str
+        By which processors, links and limits speak of it.
     capacity_bytes : int
         What models may use. Text with a unit is read too, for instance ``"512 MiB"``.
     residency : {'resident', 'token', 'shared', 'lru'}
@@ -37,8 +38,10 @@ class Processor(BaseModel):
 
     Attributes
     ----------
-    name, kind : str
-        Kind is free text for people: ``cpu``, ``gpu``, ``npu``.
+    name : str
+        By which configurations speak of it.
+    kind : str
+        Free text for people: ``cpu``, ``gpu``, ``npu``.
     cores : tuple of int
         Ids of its cores, for a CPU as the operating system numbers them. What runs one thing at a time has one.
     memory : str
@@ -54,7 +57,19 @@ class Processor(BaseModel):
 
 
 class Link(BaseModel):
-    """A directed way from one memory to another: ``fixed_us + bytes / bytes_per_us`` microseconds a tensor set."""
+    """A directed way from one memory to another: ``fixed_us + bytes / bytes_per_us`` microseconds a tensor set.
+
+    Attributes
+    ----------
+    source : str
+        Memory that bytes leave.
+    target : str
+        Memory that they reach.
+    fixed_us : float
+        Microseconds that each transfer takes whatever its size.
+    bytes_per_us : float
+        Bytes moved in a microsecond.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +85,13 @@ class Platform(BaseModel):
     Attributes
     ----------
     name : str
-    processors, memories, links : tuples
+        For people; ``local`` for the machine at hand.
+    processors : tuple of Processor
+        What runs segments.
+    memories : tuple of Memory
+        What weights and tensors take.
+    links : tuple of Link
+        Ways between memories; between two without one nothing can be moved.
     fingerprint : str
         Digest of what costs depend on (processor model, cores, versions); empty for a platform that is only thought of.
 

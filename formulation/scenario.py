@@ -23,11 +23,12 @@ class ScenarioModel(BaseModel):
     Attributes
     ----------
     name : str
+        Name in the profile, by which streams and plans speak of it.
     path : str, optional
         ONNX file, relative to the scenario file, or the name of a light model of the ``onnx`` package. Left out, it is
         the name.
     shapes : dict
-        Sizes for inputs with dynamic dimensions.
+        Sizes of inputs with dynamic dimensions, by name of the input.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,15 +44,22 @@ class Scenario(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     name : str
+        For people; no plan depends on it.
     models : tuple of ScenarioModel
+        What shares the device.
     streams : tuple of Stream
+        How models are asked, at most one stream each.
     platform : 'local' or Platform
         ``local`` is the machine that the profile was measured on.
     limits : Limits
+        What a plan must keep to, besides deadlines.
     objective : {'response', 'latency', 'front'}
+        What to minimise: the weighted sum of responses when all models ask at once, that of latencies on an idle
+        device, or one model's latency and memory together.
     profile : str, optional
-        Profile file, relative to the scenario file.
+        Profile file, relative to the scenario file. The option ``--profile`` goes before it.
     service : ServiceSettings
         For `edgeplan capacity`: batches, instances, least rates and what to aim for.
     """

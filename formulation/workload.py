@@ -10,7 +10,17 @@ from .errors import WorkloadError
 
 
 class Periodic(BaseModel):
-    """A request every `period_us`, the first at `phase_us`."""
+    """A request every `period_us`, the first at `phase_us`.
+
+    Attributes
+    ----------
+    kind : 'periodic'
+        Tells this arrival from the others.
+    period_us : float
+        Microseconds from one request to the next.
+    phase_us : float
+        When the first one comes, microseconds from the start.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +35,15 @@ class Periodic(BaseModel):
 
 
 class Poisson(BaseModel):
-    """Requests at random, `rate_hz` a second on average, gaps exponential and independent."""
+    """Requests at random, `rate_hz` a second on average, gaps exponential and independent.
+
+    Attributes
+    ----------
+    kind : 'poisson'
+        Tells this arrival from the others.
+    rate_hz : float
+        Mean requests a second.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +52,15 @@ class Poisson(BaseModel):
 
 
 class Trace(BaseModel):
-    """Requests at recorded times, microseconds from the start, ascending."""
+    """Requests at recorded times.
+
+    Attributes
+    ----------
+    kind : 'trace'
+        Tells this arrival from the others.
+    times_us : tuple of float
+        When each comes, microseconds from the start, ascending.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,8 +97,10 @@ class Stream(BaseModel):
     model : str
         Name of the model.
     arrival : Periodic, Poisson or Trace
+        When requests come.
     deadline_us : float, optional
-        Time from arrival within which a request must end. A stream without one is served after those that have one.
+        Microseconds from arrival within which a request must end. A stream without one is served after those that have
+        one.
     percentile : float, optional
         Share of requests, in (0, 1], that must meet the deadline. 1 is a hard deadline: the plan must hold it when all
         models ask at once. Below 1 the plan must hold it on an otherwise idle device behind one other segment. Left

@@ -39,16 +39,20 @@ class LockedInputs(BaseModel):
 
     Attributes
     ----------
-    scenario, profile : str
-        Digests of what they say; neither a scenario's name nor where its profile and its models lie counts.
+    scenario : str
+        Digest of what it says; neither its name nor where its profile and its models lie counts.
+    profile : str
+        Digest of what it says.
     models : dict of str to str
         SHA-256 of each model's file, as it was profiled.
     platform_fingerprint : str
         Of the platform that is planned for; empty where that is no measured machine.
     method : str
-        As it was asked for.
+        Solver, as it was asked for.
     time_limit_s : float
+        Seconds for the search.
     seed : int
+        Of all that is random.
     versions : dict of str to str
         Of what plans, another distribution that the method comes from among it.
     """
@@ -109,10 +113,18 @@ class LockedOutcome(BaseModel):
         Digest of what the plan says to do, whoever made it.
     parts : dict of str to str
         The same for each model.
-    method, policy : str
-        Solver that found it, and its way of sharing cores.
-    status : str
-    objective, bound, gap : float or None
+    method : str
+        Solver that found it.
+    policy : str
+        Its way of sharing cores; empty where all were open.
+    status : {'optimal', 'feasible', 'infeasible', 'timeout'}
+        What the solver claimed.
+    objective : float, optional
+        Of the plan, in the objective's own unit.
+    bound : float, optional
+        Proven: no plan is below it.
+    gap : float, optional
+        Share of the objective that is not proven necessary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,9 +165,13 @@ class Lock(BaseModel):
     Attributes
     ----------
     schema_version : int
-    kind : str
+        Version of this schema; files of another one are refused.
+    kind : 'lock'
+        Tells this file from others.
     inputs : LockedInputs
+        What the plan was made from.
     outcome : LockedOutcome
+        The plan that was found.
     reproducible : bool
         Whether the same inputs give the same plan: the clock had no part in any search.
     reason : str

@@ -35,16 +35,20 @@ class Request(BaseModel):
     Attributes
     ----------
     model : str
+        Name of the model.
     arrival_us : float
-        When it was due to be sent, from the set-up's start.
+        When it was due to be sent, microseconds from the set-up's start.
     deadline_us : float, optional
-        Relative to the arrival.
+        Microseconds from the arrival within which it had to end; none where it had no deadline.
     response_us : float, optional
-        From arrival to end; none where it failed.
+        Microseconds from arrival to end; none where it failed.
     error : str
+        Why it failed; empty where it did not.
     plan_version : int
         Counts the plans of this set-up from 0; −1 where no plan is involved.
     segments : tuple of SegmentRun
+        When each segment ran: its position in the plan, its cores, start and end in microseconds from the set-up's
+        start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,10 +75,11 @@ class Decision(BaseModel):
     Attributes
     ----------
     at_us : float
-        From the set-up's start.
+        When, microseconds from the set-up's start.
     action : str
-        For instance ``drift``, ``re-solved``, ``swapped``, ``kept``.
+        What, for instance ``drift``, ``re-solved``, ``swapped``, ``kept``.
     reason : str
+        Why, in a sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,7 +90,27 @@ class Decision(BaseModel):
 
 
 class SegmentPrediction(BaseModel):
-    """One segment's predicted and observed time; ``held_out`` where it was not in the fit of the costs."""
+    """One segment's predicted and observed time.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    start : int
+        First layer, counted from 0 in the profile's order.
+    stop : int
+        The layer after the last one.
+    configuration : str
+        Name of the configuration that it ran under.
+    predicted_us : float
+        Microseconds by the costs that the plan was made from.
+    observed_us : float
+        Microseconds that live runs took, in the median.
+    runs : int
+        How many live runs.
+    held_out : bool
+        Whether it was not in the fit of the costs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,15 +135,19 @@ class Setup(BaseModel):
     Attributes
     ----------
     name : str
+        Each once.
     description : str
         Its settings, in a sentence.
     role : {'baseline', 'plan', 'drift'}
         A baseline, the plan beside it, or the plan while the load changes.
     duration_s : float
-        Time over which requests were offered.
+        Seconds over which requests were offered.
     requests : tuple of Request
+        Every one that was offered.
     peak_memory_bytes : int, optional
+        Most that was resident above what the process had before any session was open.
     decisions : tuple of Decision
+        About the plan, in order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,7 +189,23 @@ class Setup(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """Set-ups that served the same load, and how good the predictions were."""
+    """Set-ups that served the same load, and how good the predictions were.
+
+    Attributes
+    ----------
+    schema_version : int
+        Version of this schema; files of another one are refused.
+    scenario : str
+        Name of the scenario.
+    seed : int
+        Of the arrivals.
+    setups : tuple of Setup
+        Ways of serving the load.
+    predictions : tuple of SegmentPrediction
+        Predicted against observed times of segments.
+    notes : tuple of str
+        What a reader has to know besides.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

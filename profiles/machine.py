@@ -59,10 +59,12 @@ class Fingerprint(BaseModel):
         Ids of the cores that may be used.
     caches : tuple of str
         Data and unified caches of the first core, for instance ``L2 1024K``.
-    kernel, python : str
-        Versions, for information: they do not count in `digest`.
+    kernel : str
+        Version, for information: it does not count in `digest`.
+    python : str
+        Version, for information: it does not count in `digest`.
     versions : dict of str to str
-        Installed runtimes.
+        Versions of the installed runtimes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -35,8 +35,10 @@ class SessionMemory(BaseModel):
     ----------
     opened_bytes : int
         Resident once open, before any run.
-    anonymous_bytes, mapped_bytes : int
-        Resident after runs: its own, and pages of files, which sessions and processes share.
+    anonymous_bytes : int
+        Resident after runs, the session's own.
+    mapped_bytes : int
+        Resident after runs, pages of files, which sessions and processes share.
     peak_bytes : int
         Most that was resident at any time, opening included.
     """

@@ -34,7 +34,27 @@ class _Part(BaseModel):
 
 
 class CostData(_Part):
-    """A cost table as plain data; see `edgeplan.formulation.CostTable`. None stands for a layer that cannot run."""
+    """A cost table as plain data; see `edgeplan.formulation.CostTable`.
+
+    Attributes
+    ----------
+    configurations : tuple of Configuration
+        Ways to execute a segment; figures by configuration stand in this order.
+    layer_us : tuple of tuple of float or None
+        Microseconds of each layer under each configuration; none where it cannot run.
+    fixed_us : tuple of float
+        Microseconds that a segment takes besides its layers, by configuration.
+    weight_scale : tuple of float
+        Bytes that a session keeps for each byte of its weights, by configuration.
+    session_bytes : tuple of float
+        Bytes that a session keeps besides, by configuration.
+    workspace_bytes : tuple of tuple of float
+        Bytes that each layer needs while it runs, besides its tensors, under each configuration.
+    holds_workspace : tuple of bool
+        Whether a session keeps its working memory between runs, by configuration.
+    measured : tuple of MeasuredSegment
+        Segments that were timed themselves; their medians go before the sum of layers.
+    """
 
     configurations: tuple[Configuration, ...]
     layer_us: tuple[tuple[FiniteFloat | None, ...], ...]
@@ -86,10 +106,14 @@ class PredictionError(_Part):
 
     Attributes
     ----------
-    fit_mape, held_out_mape : float, optional
-        Mean absolute percentage error, as a fraction, of predicted times: on segments of the fit, and on others.
-    fit_segments, held_out_segments : int
-        How many of them.
+    fit_mape : float, optional
+        Mean absolute percentage error, as a fraction, of predicted times on the segments of the fit.
+    held_out_mape : float, optional
+        The same on segments that were held out of it.
+    fit_segments : int
+        Segments in the fit.
+    held_out_segments : int
+        Segments held out of it.
     memory_error : float, optional
         Relative error of the predicted resident memory of a segment outside its fit; positive is too much.
     """
@@ -102,7 +126,19 @@ class PredictionError(_Part):
 
 
 class MeasuredMemory(_Part):
-    """Memory of a session on layers ``[start, stop)`` under one configuration, an index into the table's."""
+    """Memory of a session on layers ``[start, stop)`` under one configuration.
+
+    Attributes
+    ----------
+    start : int
+        First layer, counted from 0 in the graph's order.
+    stop : int
+        The layer after the last one.
+    configuration : int
+        Its position in the table's configurations.
+    memory : SessionMemory
+        What was measured.
+    """
 
     start: int
     stop: int
@@ -116,12 +152,14 @@ class ModelProfile(_Part):
     Attributes
     ----------
     name : str
+        By which scenarios and plans speak of it.
     file : str
         Name of the file, without its folder.
     sha256 : str
         Of the file and its external data.
     graph : dict
-        As `LayerGraph.to_dict` writes it.
+        Layers with operator type, weight bytes and tensors, and the graph's inputs and outputs, as `LayerGraph.to_dict`
+        writes them.
     cuts : tuple of int
         Positions that plans may cut at.
     costs : CostData
@@ -129,8 +167,9 @@ class ModelProfile(_Part):
     held_out : tuple of MeasuredSegment
         Measured, and only used for `errors`.
     memory : tuple of MeasuredMemory
+        Sessions whose memory was measured.
     errors : tuple of PredictionError
-        One a configuration.
+        How far predictions are off, one a configuration.
     """
 
     name: str
@@ -155,11 +194,15 @@ class Profile(_Part):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     models : tuple of ModelProfile
+        What each model costs.
     platform : Platform
         The machine measured on.
     fingerprint : Fingerprint
+        What costs depend on there.
     settings : ProfileSettings
+        What was asked for.
     created : str
         When, ISO 8601 in UTC.
     absent : dict of str to str
@@ -167,7 +210,7 @@ class Profile(_Part):
     warnings : tuple of str
         What makes the figures doubtful, for instance other processes at work.
     provenance : Provenance, optional
-        Where the costs come from, if they were not measured here.
+        Where the costs come from, if they were not measured here but imported.
     """
 
     schema_version: Literal[1] = PROFILE_SCHEMA_VERSION

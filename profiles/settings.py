@@ -26,24 +26,28 @@ class ProfileSettings(BaseModel):
     Attributes
     ----------
     backends : tuple of str, optional
-        All that load where left out.
+        Backends to measure; all that load where left out.
     threads : tuple of int, optional
-        Powers of two up to the number of cores, and that number, where left out.
+        Thread counts. Powers of two up to the number of cores, and that number, where left out.
     forms : tuple of str, optional
         Session forms. Left out, every form; with `quick`, forms but a backend's first only on one thread.
     batches : tuple of int
+        Samples in one run.
     quick : bool
         Fewer repeats, units and segments: seconds a model.
     max_units : int, optional
         Most units that a model is cut into. 16, with `quick` 12.
-    random_segments, held_out : int, optional
-        Random longer segments in the fit (4, with `quick` 1) and out of it (6, with `quick` 3).
+    random_segments : int, optional
+        Random longer segments in the fit. 4, with `quick` 1.
+    held_out : int, optional
+        Random segments that only check the fit. 6, with `quick` 3.
     relative_interval : float, optional
         A measurement ends once the 95 % interval of its median is at most this share of it (0.02, with `quick` 0.05).
     budget_s : float, optional
         Seconds for timing, all models together. Measurements still have their least number of repeats, so that it may
         take longer.
     seed : int
+        Of the random segments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

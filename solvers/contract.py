@@ -102,7 +102,11 @@ def check_answer(solver: Solver, kind: ProblemKind, time_limit_s: float = 20.0) 
     _expect(solver, found.objective >= best.objective * (1 - 1e-12), "an objective below the best")
     _expect(solver, found.bound is None or found.bound <= best.objective * (1 + 1e-12), "a bound above the best")
     stamp = found.plan.solver
-    _expect(solver, (stamp.status, stamp.seed) == (found.status, 3), "a plan whose stamp says something else")
+    _expect(
+        solver,
+        (stamp.method, stamp.status, stamp.seed) == (solver.name, found.status, 3),
+        f"a plan whose stamp says something else: {stamp.method!r}, {stamp.status}, seed {stamp.seed}",
+    )
     if found.status == "optimal":
         _expect(solver, found.objective <= best.objective * (1 + 1e-9), "an optimum that is none")
         _expect(solver, len(found.front) == len(best.front), "a front that is not complete")

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(
     r"(?:<!-- not run: (?P<why>[^\n]+?) -->\n)?"
-    r"^```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
+    r"^(?P<indent> *)```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
-RUNNABLE = ("python", "sh")
+RUNNABLE = ("python", "sh", "bash")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Block:
 def blocks(page: Path, *languages: str) -> list[Block]:
     """Blocks of a page in order, of some languages or all."""
     found = (
-        Block(m["language"], m["title"] or "", m["text"], m["why"] or "")
+        Block(m["language"], m["title"] or "", textwrap.dedent(m["text"]), m["why"] or "")
         for m in FENCE.finditer(page.read_text(encoding="utf-8"))
     )
     return [block for block in found if not languages or block.language in languages]
@@ -94,7 +95,7 @@ def refresh(page: Path) -> None:
         if said is None:
             return match[0]
         lines = "\n".join(line.rstrip() for line in said.strip("\n").splitlines())
-        return f"```text\n{lines}\n```"
+        return textwrap.indent(f"```text\n{lines}\n```", match["indent"])
 
     page.write_text(FENCE.sub(filled, page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -24,6 +24,21 @@ API = ROOT / "build" / "api"
 
 PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
 FACADE = ("load", "plan", "run")
+MODULES = {
+    "formulation": ("queueing.swapping", "queueing.residency", "queueing.multi_server", "queueing.percentiles"),
+    "profiles": ("backends.contract", "catalogue.calibrate", "exports"),
+    "solvers": (
+        "contract",
+        "testing",
+        "dynamic_program",
+        "deadlines.schedulability",
+        "throughput.limiting",
+        "throughput.testing",
+    ),
+    "interface": ("report.forecast",),
+}
+"""Modules of a package that users import from by their own names; a test holds that those of the examples are here."""
+
 ROOT_PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "changes.md": "CHANGELOG.md",
@@ -123,7 +138,7 @@ def _pages() -> Iterator[tuple[str, str]]:
     yield "reference/options.md", options_page()
     yield "reference/files.md", files_page()
     yield "reference/api/edgeplan.md", facade_page()
-    for package in PACKAGES[:-1]:
+    for package in PACKAGES:
         yield f"reference/api/{package}.md", package_page(package)
 
 
@@ -171,16 +186,15 @@ def _cell(text: str) -> str:
 
 def files_page() -> str:
     """Every file with a schema: its keys, as `edgeplan schema` gives them."""
-    from edgeplan.interface.cli import app
-    from edgeplan.interface.commands.schema import Document
-    from typer.testing import CliRunner
+    from edgeplan.interface.commands.schema import Document, model_of
+    from edgeplan.interface.json_schema import json_schema
 
     parts = [
         "# Files",
         "Made from the JSON Schemas that `edgeplan schema DOCUMENT` prints; unknown keys are refused, with the place.",
     ]
     for document in Document:
-        schema = json.loads(CliRunner().invoke(app, ["schema", document.value]).stdout)
+        schema = json_schema(model_of(document))
         parts += [f"## {document.value}", _described(schema)]
         for name, part in sorted(schema.get("$defs", {}).items()):
             if "properties" in part:
@@ -190,14 +204,13 @@ def files_page() -> str:
 
 
 def _described(schema: dict[str, Any]) -> str:
-    summary, meanings = _docstring(schema.get("description", ""))
+    summary = schema.get("description", "")
     if "properties" not in schema:
         return summary
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, value in schema["properties"].items():
         default = "required" if key in schema.get("required", ()) else _default(value)
-        meaning = value.get("description") or meanings.get(key, "")
-        rows.append(f"| `{key}` | {_cell(_type(value))} | {default} | {_cell(meaning)} |")
+        rows.append(f"| `{key}` | {_cell(_type(value))} | {default} | {_cell(value.get('description', ''))} |")
     return f"{summary}\n\n" + "\n".join(rows)
 
 
@@ -226,21 +239,6 @@ def _type(value: dict[str, Any]) -> str:
     return kind
 
 
-def _docstring(text: str) -> tuple[str, dict[str, str]]:
-    """Summary of a numpydoc docstring, and the meaning of each attribute."""
-    import griffe
-
-    summary, meanings = "", {}
-    for section in griffe.parse_numpy(griffe.Docstring(text), warnings=False):
-        if section.kind is griffe.DocstringSectionKind.text:
-            summary = summary or section.value
-        elif section.kind is griffe.DocstringSectionKind.attributes:
-            for attribute in section.value:
-                for name in attribute.name.split(","):
-                    meanings[name.strip()] = attribute.description
-    return summary, meanings
-
-
 def facade_page() -> str:
     """The functions of the package itself."""
     functions = [f"::: edgeplan.interface.facade.{name}" for name in FACADE]
@@ -249,16 +247,38 @@ def facade_page() -> str:
 
 
 def package_page(package: str) -> str:
-    """The public names of a package, in the order of its modules."""
-    init = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
-    parts = [f"# edgeplan.{package}", (ast.get_docstring(init) or "").replace("`edgeplan`", "edgeplan")]
-    for node in init.body:
+    """The public names of a package in the order of its modules, then what the packages and modules in it have more."""
+    top = ROOT / package
+    parts = [f"# edgeplan.{package}"]
+    told: set[str] = set()
+    for folder in (top, *sorted({path.parent for path in top.rglob("__init__.py")} - {top})):
+        init = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+        names = [name for name in dict.fromkeys(_exported(folder, init)) if name not in told]
+        told |= set(names)
+        summary = (ast.get_docstring(init) or "").replace("`edgeplan`", "edgeplan")
+        if folder == top:
+            parts += [summary, *(f"::: {name}" for name in names)]
+        elif names:
+            parts += [f"## {_dotted(folder)}", summary]
+            parts += [f"::: {name}\n    options: {{heading_level: 3}}" for name in names]
+    for module in MODULES.get(package, ()):
+        parts.append(f"::: edgeplan.{package}.{module}\n    options: {{show_root_full_path: true}}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _exported(folder: Path, init: ast.Module) -> Iterator[str]:
+    """Dotted paths of the classes and functions that a package hands on from its modules."""
+    for node in ast.walk(init):
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
             for alias in node.names:
-                found = _defined(ROOT / package, node.module, alias.name)
+                found = _defined(folder, node.module, alias.name)
                 if found is not None:
-                    parts.append(f"::: {found}")
-    return "\n\n".join(dict.fromkeys(parts)) + "\n"
+                    yield found
+
+
+def _dotted(path: Path) -> str:
+    """Name that users import a folder or a module by."""
+    return f"edgeplan.{path.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}".removesuffix(".__init__")
 
 
 def _defined(folder: Path, module: str, name: str) -> str | None:
@@ -267,8 +287,7 @@ def _defined(folder: Path, module: str, name: str) -> str | None:
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            dotted = file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-            return f"edgeplan.{dotted}.{name}"
+            return f"{_dotted(file)}.{name}"
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:

@@ -20,6 +20,7 @@ class TenantAllocation(BaseModel):
     Attributes
     ----------
     tenant : str
+        Its name.
     point : int
         Partition point: the accelerator runs the layers before it. 0: none.
     cores : int
@@ -47,12 +48,16 @@ class Allocation(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
+    kind : 'allocation'
+        Tells this file from plans of other kinds.
     tenants : tuple of TenantAllocation
         In the problem's order.
     co_compiled : tuple of tuple of str
         For `CoCompiledResidency`: the sets, each in the order in which it is given the memory; every tenant with a part
         on the accelerator is in one of them. Empty: one set of all, in the order of `tenants`. Only for this policy.
     solver : SolverStamp, optional
+        Who made it, and what was proven.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

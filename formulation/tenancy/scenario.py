@@ -23,18 +23,18 @@ class WholeCosts(BaseModel):
     Attributes
     ----------
     service_us : float
-        Of a request on the accelerator with the weights that fit resident.
+        Microseconds of a request on the accelerator, the weights that fit resident.
     reload_us : float, optional
-        Measured time to bring these weights back; otherwise the accelerator's rule.
+        Measured microseconds to bring these weights back; otherwise the accelerator's rule.
     weight_bytes : int
-        0 where unknown.
+        Size of the weights; 0 where unknown.
     resident_bytes : int, optional
         Those of them that stay in the memory, where measured.
     streaming_us : float, optional
-        What streaming the rest adds to a request; 0 where `service_us` was measured with it. Otherwise the
+        Microseconds that streaming the rest adds to a request; 0 where `service_us` was measured with it. Otherwise the
         accelerator's rule.
     cpu_us : float, optional
-        Of a request on one core; left out, the CPU cannot run the model.
+        Microseconds of a request on one core; left out, the CPU cannot run the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,27 @@ class WholeCosts(BaseModel):
 
 
 class PointCosts(BaseModel):
-    """Costs of a model at every partition point; lists of one length, meanings as in `Tenant`."""
+    """Costs of a model at every partition point: lists of one length, first the empty prefix, last the whole model.
+
+    Attributes
+    ----------
+    accelerator_us : tuple of float
+        Microseconds of the prefix on the accelerator, without streaming; infinite where it cannot run. The first is 0.
+    cpu_us : tuple of float
+        Microseconds of the rest on one core. The last is 0.
+    weight_bytes : tuple of int
+        Weights of the prefix, ascending from 0.
+    handover_bytes : tuple of int, optional
+        What goes from the accelerator to the CPU; nothing where left out.
+    names : tuple of str
+        For people, for instance the prefix's last layer.
+    reload_us : tuple of float, optional
+        Measured microseconds to bring the prefix's weights back; otherwise, and where NaN, the accelerator's rule.
+    streaming_us : tuple of float, optional
+        Measured microseconds that streaming adds to a request; otherwise, and where NaN, the accelerator's rule.
+    resident_bytes : tuple of int, optional
+        Weights of the prefix that stay in the memory, where measured; otherwise what fits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,19 +119,23 @@ class TenantEntry(BaseModel):
     Attributes
     ----------
     name : str
+        Each once; the same model may be there under two names.
     model : str, optional
         Name in the catalogue; by default the tenant's own.
     whole : WholeCosts, optional
+        Costs of a model that is not cut.
     points : PointCosts, optional
+        Costs at every partition point.
     speedup : tuple of float, optional
-        Of the suffix on 1, 2, … threads.
+        How many times faster the part on the CPU runs on 1, 2, … threads; the first is 1.
     accelerator_scv, cpu_scv : float, optional
-        Squared coefficients of variation of the times.
+        Squared coefficient of variation of the times there; 0 is constant.
     arrival : Periodic, Poisson or Trace, optional
         When requests come; needed unless a trace file is simulated.
     priority : int
         For ``discipline: priority``; the lowest number is the most urgent.
     batching : Batching, optional
+        How requests are gathered, in simulation; plans assume that they are not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -156,14 +180,17 @@ class TenancyScenario(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     name : str
+        For people; no plan depends on it.
     accelerator : str or Accelerator
         A name of the catalogue, or the device itself.
     cpu_cores : int
         Cores for what does not run on the accelerator.
     discipline : {'fcfs', 'priority'}
-        Of the accelerator's queue, in simulation.
+        Of the accelerator's queue, in simulation: first come first served, or by the tenants' priorities.
     tenants : tuple of TenantEntry
+        The models that share it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

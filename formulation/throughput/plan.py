@@ -40,7 +40,10 @@ class ModelService(BaseModel):
 
     Attributes
     ----------
-    model, sha256 : str
+    model : str
+        Name of the model.
+    sha256 : str
+        Digest of the model file; empty where there is none.
     instances : tuple of Instance
         They need not be alike. Among those that are, a batch goes to the one that is expected to end it first.
     max_batch : int
@@ -67,12 +70,15 @@ class ServicePlan(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     services : tuple of ModelService
+        How each model is served.
     platform_fingerprint : str
         Of the platform the costs were measured on.
     provenance : tuple of Provenance
         Of each model's costs, in the order of `services`.
     solver : SolverStamp
+        Who made it, and what was proven.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -21,6 +21,8 @@ class ServiceSettings(BaseModel):
     Attributes
     ----------
     objective : {'capacity', 'throughput', 'fair', 'cost'}
+        What to aim for: the largest common factor of all rates, the weighted sum of rates, the rate that every model
+        gets by its weight, or the cheapest cores and devices for the rates.
     min_rate_hz : dict
         Requests a second that a model must at least get.
     batches : dict
@@ -39,8 +41,10 @@ class ServiceSettings(BaseModel):
         Whether every instance keeps weights of its own, or a model's instances on one processor share one copy.
     hard_level : float
         Percentile that stands for a hard deadline: under random arrivals no queue keeps one always.
-    processor_price, core_price : dict
-        For ``cost``: what using a processor at all costs, and each core of it in use.
+    processor_price : dict
+        For ``cost``: what using a processor at all costs.
+    core_price : dict
+        For ``cost``: what each core of a processor in use costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,13 +7,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
-from ...formulation import Allocation, ContentionModel, Plan, Scenario
-from ...formulation.tenancy import TenancyScenario
-from ...formulation.throughput import ServicePlan
-from ..fleet.spec import FleetSpec
+from ..json_schema import json_schema
 from ..output import Format, FormatOption
-from ..run_record import RunRecord
 
 
 class Document(StrEnum):
@@ -31,28 +28,35 @@ class Document(StrEnum):
     FLEET = "fleet"
 
 
-def schema(
-    document: Annotated[Document, typer.Argument(help="Which file.")],
-    format: FormatOption = Format.TEXT,
-) -> None:
-    """Print the JSON Schema of a file that EdgePlan reads or writes."""
+def model_of(document: Document) -> type[BaseModel]:
+    """What a file is read into."""
+    from ...formulation import Allocation, Plan, Scenario
+    from ...formulation.tenancy import TenancyScenario
+    from ...formulation.throughput import ServicePlan
     from ...profiles import Profile
+    from ...profiles.contention import MeasuredContention
+    from ..fleet.spec import FleetSpec
     from ..lock import Lock
+    from ..run_record import RunRecord
 
-    models = {
+    models: dict[Document, type[BaseModel]] = {
         Document.SCENARIO: Scenario,
         Document.PLAN: Plan,
         Document.PROFILE: Profile,
         Document.RUN: RunRecord,
         Document.TENANCY_SCENARIO: TenancyScenario,
         Document.ALLOCATION: Allocation,
-        Document.CONTENTION: ContentionModel,
+        Document.CONTENTION: MeasuredContention,
         Document.SERVICE_PLAN: ServicePlan,
         Document.LOCK: Lock,
         Document.FLEET: FleetSpec,
     }
-    described = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **models[document].model_json_schema(by_alias=True),
-    }
-    typer.echo(json.dumps(described, indent=2 if format is Format.TEXT else None))
+    return models[document]
+
+
+def schema(
+    document: Annotated[Document, typer.Argument(help="Which file.")],
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Print the JSON Schema of a file that EdgePlan reads or writes."""
+    typer.echo(json.dumps(json_schema(model_of(document)), indent=2 if format is Format.TEXT else None))

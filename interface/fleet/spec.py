@@ -65,6 +65,7 @@ class DeviceEntry(_Part):
     Attributes
     ----------
     name : str
+        Each once; pairs and results speak of it by this.
     profile : str
         Profile file, relative to the fleet file. A pattern (``profiles/*.json``) makes one type of each file, named
         ``name-stem``.
@@ -98,10 +99,16 @@ class WorkloadEntry(_Part):
     Attributes
     ----------
     name : str, optional
-        Left out for scenario files, it is the file's name without its ending.
+        Each once. Left out for scenario files, it is the file's name without its ending.
     scenario : str, optional
         Scenario file, relative to the fleet file, or a pattern. Without it `models` are needed.
-    models, streams, limits, objective
+    models : tuple of ScenarioModel
+        As in a scenario.
+    streams : tuple of Stream
+        As in a scenario.
+    limits : Limits, optional
+        As in a scenario.
+    objective : {'response', 'latency', 'front'}, optional
         As in a scenario.
     """
 
@@ -123,7 +130,15 @@ class WorkloadEntry(_Part):
 
 
 class Pairing(_Part):
-    """Devices and workloads by pattern (``camera-*``); what is left out matches all."""
+    """Devices and workloads by pattern (``camera-*``); what is left out matches all.
+
+    Attributes
+    ----------
+    device : str
+        Pattern of names of devices.
+    workload : str
+        Pattern of names of workloads.
+    """
 
     device: str = "*"
     workload: str = "*"
@@ -139,9 +154,13 @@ class FleetSpec(_Part):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     name : str
+        For people.
     devices : tuple of DeviceEntry
+        Types of device that there are.
     workloads : tuple of WorkloadEntry
+        What is to run on them.
     include : tuple of Pairing
         Where given, only these pairs.
     exclude : tuple of Pairing
@@ -151,6 +170,7 @@ class FleetSpec(_Part):
     time_limit_s : float
         Seconds for each plan.
     seed : int
+        Of all that is random in planning.
     """
 
     schema_version: Literal[1] = FLEET_SCHEMA_VERSION

@@ -19,7 +19,7 @@ from ..inputs import sample_inputs
 from ..onnx_import import import_onnx
 from ..segments import SegmentFiles, SegmentStore
 from .base import Backend, Session
-from .registry import open_backend
+from .registry import lack_of, open_backend
 
 COUNTED_S = 0.3
 """Processor time of the calling thread over which that of the others is counted, seconds."""
@@ -34,10 +34,10 @@ class BackendBugError(RuntimeError):
 def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
     """Hold a backend to its contract, on a small model with convolutions, a branch and a matrix product.
 
-    In every session form: whole or cut at every layer the model's answers are those of ONNX Runtime; answers belong to
-    the caller, and inputs are left alone; several threads may run one session; after a run that fails the next one
-    works; on one thread all work is the calling thread's. A form that it does not have, and more threads than cores,
-    are refused.
+    It has all parts of a `Backend`. In every session form: whole or cut at every layer, and whole on two threads where
+    it takes them, the model's answers are those of ONNX Runtime; answers belong to the caller, and inputs are left
+    alone; several threads may run one session; after a run that fails the next one works; on one thread all work is
+    the calling thread's. A form that it does not have, and more threads than cores, are refused.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
     BackendBugError
         The contract is broken; the message says where.
     """
-    _expect(bool(backend.name and backend.version and backend.forms), "it has a name, a version and forms")
+    lack = lack_of(backend, getattr(backend, "name", ""))
+    _expect(lack is None, f"all that a backend must have, not {lack}")
     with TemporaryDirectory() as folder:
         path = _write_model(Path(folder) / "contract.onnx")
         store = SegmentStore(path, import_onnx(path))
@@ -62,6 +63,7 @@ def check_backend(backend: Backend, *, tolerance: float = 1e-3) -> None:
         for form in backend.forms:
             configuration = Configuration(backend=backend.name, form=form)
             _check_cuts(backend, store, configuration, feeds[0], expected[0], tolerance)
+            _check_two_threads(backend, store, form, feeds[0], expected[0], tolerance)
             session = backend.open(_whole(store), configuration, ())
             try:
                 _check_ownership(session, feeds)
@@ -89,12 +91,32 @@ def _check_cuts(
             _expect(session.output_names == files.output_names, "output names are those of the segment")
             tensors |= session.run({name: tensors[name] for name in files.input_names})
             session.close()
-        for name, value in expected.items():
-            wrong = float(np.abs(tensors[name] - value).max())
-            _expect(
-                wrong <= tolerance * float(np.abs(value).max()),
-                f"cut at {positions[1:-1]}, {name!r} is that of ONNX Runtime; it is off by {wrong:.3g}",
-            )
+        _expect_answers(tensors, expected, tolerance, f"cut at {positions[1:-1]}")
+
+
+def _check_two_threads(
+    backend: Backend, store: SegmentStore, form: str, feeds: Feeds, expected: Feeds, tolerance: float
+) -> None:
+    cores = tuple(sorted(os.sched_getaffinity(0)))[:2]
+    configuration = Configuration(backend=backend.name, form=form, threads=len(cores))
+    try:
+        session = backend.open(_whole(store), configuration, cores)
+    except UnsupportedError:
+        return  # one thread is all that it has
+    _expect_answers(session.run(feeds), expected, tolerance, f"whole on {len(cores)} threads")
+    session.close()
+
+
+def _expect_answers(answers: Feeds, expected: Feeds, tolerance: float, how: str) -> None:
+    for name, value in expected.items():
+        got = answers.get(name)
+        if got is None or got.shape != value.shape:
+            raise BackendBugError(f"expected: {how}, {name!r} is there, of shape {value.shape}")
+        wrong = float(np.abs(got - value).max())
+        _expect(
+            wrong <= tolerance * float(np.abs(value).max()),
+            f"{how}, {name!r} is that of ONNX Runtime; it is off by {wrong:.3g}",
+        )
 
 
 def _check_ownership(session: Session, feeds: list[Feeds]) -> None:

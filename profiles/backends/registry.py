@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from inspect import signature
+from typing import Any
 
 from ...formulation import UnsupportedError, capped
 from .base import Backend
@@ -56,7 +58,7 @@ def open_backend(name: str) -> Backend:
     ------
     UnsupportedError
         No such backend, its package is not installed, or its provider does not load. Of another distribution: it fails
-        to load, gives itself another name, or there are two of that name.
+        to load, lacks what a backend must have, gives itself another name, or there are two of that name.
     """
     if name in _ours():
         return _open_ours(name)
@@ -111,7 +113,7 @@ def _open_other(name: str, entries: tuple[EntryPoint, ...]) -> Backend:
         )
     try:
         backend = entry.load()()
-        named = backend.name
+        lack = lack_of(backend, name)
     except Exception as error:  # another's code: what it raises is not known here
         raise UnsupportedError(
             f"backend {name!r}",
@@ -119,14 +121,45 @@ def _open_other(name: str, entries: tuple[EntryPoint, ...]) -> Backend:
             got=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
             remedy="Repair or remove that distribution.",
         ) from error
-    if named != name:
+    if lack is not None:
         raise UnsupportedError(
             f"backend {name!r}",
-            expected="a backend of that name, for configurations and plans name it so",
-            got=repr(named),
-            remedy=f"The distribution {owners} must give its entry point the backend's own name.",
+            expected="a backend of that name, with all that `edgeplan.profiles.Backend` asks for",
+            got=lack,
+            remedy=f"Repair or remove the distribution {owners}.",
         )
     return backend
+
+
+def lack_of(backend: Any, name: str) -> str | None:
+    """What is wrong or missing in an object that should be the backend of a name, as a phrase; None where nothing is.
+
+    Parameters
+    ----------
+    backend : object
+        Of another distribution; see `Backend`.
+    name : str
+        What configurations and plans call it.
+    """
+    for part, kind in (("name", str), ("version", str), ("forms", tuple), ("holds_workspace", bool)):
+        value = getattr(backend, part, None)
+        if value is None or value == "":
+            return f"no {part}"
+        if not isinstance(value, kind):
+            return f"{part} {value!r}, which is no {kind.__name__}"
+        if part == "name" and value != name:
+            return f"name {value!r}"
+    if not backend.forms or not all(isinstance(form, str) for form in backend.forms):
+        return f"forms {backend.forms!r}, which name none"
+    if not callable(getattr(backend, "open", None)):
+        return "no open"
+    try:
+        signature(backend.open).bind(None, None, ())
+    except TypeError:
+        return f"open{signature(backend.open)}, where a segment, a configuration and cores are given"
+    except ValueError:
+        pass  # not written in Python: it does not say what it takes
+    return None
 
 
 def find_backends() -> tuple[FoundBackend, ...]:

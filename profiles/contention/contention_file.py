@@ -24,7 +24,17 @@ CONTENTION_SCHEMA_VERSION = 1
 
 
 class ContendedModel(BaseModel):
-    """A model that was measured: its name, the name of its file and the digest of file and external data."""
+    """A model that was measured.
+
+    Attributes
+    ----------
+    name : str
+        By which activities speak of it.
+    file : str
+        Name of its file, without the folder.
+    sha256 : str
+        Of the file and its external data.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,22 +49,29 @@ class MeasuredContention(BaseModel):
     Attributes
     ----------
     schema_version : int
+        Version of this schema; files of another one are refused.
     platform : Platform
         The machine measured on.
     fingerprint : Fingerprint
+        What contention depends on there.
     settings : ContentionSettings
+        What was asked for.
     created : str
         When, ISO 8601 in UTC.
     models : tuple of ContendedModel
+        What was measured.
     contention : ContentionModel
-        Fitted. Indices of activities count here.
+        Fitted. Positions of activities count here.
     probes : tuple of int
-        Activities that every activity was measured beside.
-    fitted, held_out : tuple of MeasuredCoRun
-        What was fitted to, and what only checks it.
+        Activities that every activity was measured beside, as positions.
+    fitted : tuple of MeasuredCoRun
+        Co-runs that the figures were fitted to.
+    held_out : tuple of MeasuredCoRun
+        Co-runs that only check the fit.
     errors : tuple of ContentionError
+        How far predictions are off, by kind of co-run.
     throughput : tuple of ThroughputCell
-        By model, configuration (batch) and number of instances.
+        Of one model, by configuration (batch) and number of instances.
     absent : dict of str to str
         Backends that could not be measured, and why.
     warnings : tuple of str

@@ -65,11 +65,13 @@ class MeasuredCoRun(BaseModel):
     Attributes
     ----------
     members : tuple of int
-        Indices of activities.
+        Activities that ran, as positions.
     crowded : bool
         Whether threads outnumbered the cores and shared them in slices of time.
-    alone_hz, together_hz : tuple of tuple of float
-        Runs a second alone and side by side, by round and member.
+    alone_hz : tuple of tuple of float
+        Runs a second alone, by round and member.
+    together_hz : tuple of tuple of float
+        Runs a second side by side, by round and member.
     foreign_share : float
         Share of the machine that other processes took meanwhile.
     """

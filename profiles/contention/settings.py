@@ -17,9 +17,9 @@ class ContentionSettings(BaseModel):
     Attributes
     ----------
     backends : tuple of str, optional
-        All that load where left out.
+        Backends to measure; all that load where left out.
     threads : tuple of int, optional
-        1 and the number of cores where left out.
+        Thread counts; 1 and the number of cores where left out.
     forms : tuple of str, optional
         Session forms; each backend's first where left out.
     batches : tuple of int
@@ -32,17 +32,21 @@ class ContentionSettings(BaseModel):
         where left out.
     probes : int
         Activities that every activity is measured beside.
-    held_out_pairs, held_out_triples : int
-        Co-runs that are measured and kept out of the fit.
+    held_out_pairs : int
+        Co-runs of two that are measured and kept out of the fit.
+    held_out_triples : int
+        Co-runs of three that are measured and kept out of the fit.
     most_oversubscribed : float
         Largest number of threads for each core in a co-run.
     window_s : float
         Seconds that members run side by side in one round; half of it alone, three times it where threads outnumber
         cores.
     rounds : int
+        Rounds of each measurement.
     budget_s : float, optional
         Seconds for everything; the windows shrink to fit, but not below a fifth of a second.
     seed : int
+        Of what is drawn at random.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,15 +18,19 @@ class ThroughputCell(BaseModel):
     Attributes
     ----------
     model : str
+        Name of the model.
     configuration : Configuration
         Its batch is the cell's.
     instances : int
+        How many run at once.
     samples_per_s : float
-        Of all instances together, the median of the rounds.
+        Samples a second of all instances together, the median of the rounds.
     gain : float
-        Throughput over that of one instance with the smallest batch in the same round: median, and the least and the
-        largest of the rounds.
-    gain_low, gain_high : float
+        Throughput over that of one instance with the smallest batch in the same round: the median.
+    gain_low : float
+        The least of the rounds.
+    gain_high : float
+        The largest of the rounds.
     foreign_share : float
         Share of the machine that other processes took meanwhile.
     """

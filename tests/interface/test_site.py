@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
+
+from .test_documentation import PAGES, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_mkdocs = pytest.mark.skipif(
@@ -64,12 +69,40 @@ def test_every_key_of_every_file_has_its_place(generated: ModuleType) -> None:
     assert "Profile file, relative to the scenario file." in page
 
 
-def test_every_public_name_has_its_place(generated: ModuleType) -> None:
-    for package in ("formulation", "profiles", "solvers", "runtime_bridge"):
-        page = generated.package_page(package)
-        for name in ("Problem", "Profile", "solve", "Controller"):
-            if re.search(rf"import {name} as", (ROOT / package / "__init__.py").read_text()):
-                assert re.search(rf"^::: edgeplan\.{package}\.[\w.]+\.{name}$", page, re.MULTILINE)
+@pytest.mark.parametrize("package", ["formulation", "profiles", "solvers", "runtime_bridge", "interface"])
+def test_every_public_name_has_its_place(generated: ModuleType, package: str) -> None:
+    page = generated.package_page(package)
+    missing = []
+    for init in sorted((ROOT / package).rglob("__init__.py")):
+        module = import_module(f"edgeplan.{'.'.join(init.parent.relative_to(ROOT).parts)}")
+        for name in re.findall(r"^from \.\w[\w.]* import (\w+) as \1$", init.read_text(encoding="utf-8"), re.MULTILINE):
+            if is_documented(getattr(module, name)) and not in_reference(page, module.__name__, name):
+                missing.append(f"{module.__name__}.{name}")
+    assert not missing
+
+
+def test_what_the_examples_import_is_in_the_reference(generated: ModuleType) -> None:
+    reference = "\n".join(generated.package_page(package) for package in generated.PACKAGES)
+    missing = []
+    for page in PAGES:
+        for block in blocks(page, "python"):
+            for node in ast.walk(ast.parse(block.text)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgeplan."):
+                    module = import_module(node.module)
+                    names = [alias.name for alias in node.names if is_documented(getattr(module, alias.name, None))]
+                    missing += [f"{node.module}.{n}" for n in names if not in_reference(reference, node.module, n)]
+    assert not missing
+
+
+def is_documented(value: object) -> bool:
+    """Whether it has a signature to tell: aliases of types, constants and modules have none."""
+    return inspect.isclass(value) or inspect.isfunction(value)
+
+
+def in_reference(page: str, module: str, name: str) -> bool:
+    """Whether a page has a name, or the whole module that it is imported from."""
+    entries = re.findall(r"^::: (\S+)$", page, re.MULTILINE)
+    return module in entries or any(entry.endswith(f".{name}") for entry in entries)
 
 
 def test_every_page_is_in_the_menu() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import shutil
 import site
 import subprocess
@@ -68,12 +71,28 @@ def test_auto_never_takes_a_solver_of_others(register: Register) -> None:
     }
 
 
+def test_a_solver_that_answers_under_another_name_is_found() -> None:
+    class Impostor:
+        """Hands on what another solver says."""
+
+        name, features = "impostor", solver("dynamic_program").features
+
+        def solve(self, problem, stop, seed):
+            return solver("dynamic_program").solve(problem, stop, seed)
+
+    with pytest.raises(contract.SolverBugError, match="stamp says something else: 'dynamic_program'"):
+        contract.check_answer(Impostor(), contract.KINDS["latency"])
+
+
 def test_the_example_backend_is_found_and_keeps_the_contract(register: Register) -> None:
     pytest.importorskip("threadpoolctl", reason="the example backend is built on it")
     example(register, "backend-plugin")
     (found,) = (backend for backend in find_backends() if backend.name == "onnx-reference")
     assert found.usable, found.reason
     check_backend(open_backend("onnx-reference"))
+
+
+WHOLE = "class make:\n    name, version, forms, holds_workspace = 'broken', '1', ('default',), True"
 
 
 def plugin(tmp_path: Path, body: str) -> Path:
@@ -87,6 +106,13 @@ def plugin(tmp_path: Path, body: str) -> Path:
         ("def make(): raise OSError('no such device')", "OSError: no such device"),
         ("import a_library_that_is_not_there", "a_library_that_is_not_there"),
         ("class make: name, version, forms = 'else', '1', ('default',)", "'else'"),
+        ("class make: name, forms, holds_workspace = 'broken', ('default',), True", "no version"),
+        ("class make: name, version, forms = 'broken', '1', ('default',)", "no holds_workspace"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', 'default', True", "no tuple"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', (), True", "which name none"),
+        ("class make: name, version, forms, holds_workspace = 'broken', '1', ('default',), True", "no open"),
+        (f"{WHOLE}\n    def open(self, segment): ...", "open(segment)"),
+        (f"{WHOLE}\n    def __init__(self, path): ...", "path"),
     ],
 )
 def test_a_backend_that_does_not_load_is_absent_with_the_reason(
@@ -139,6 +165,26 @@ def test_ours_keep_the_contract_and_a_broken_promise_is_found() -> None:
         check_backend(Forgetful())
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two threads need two cores")
+def test_a_backend_that_is_right_on_one_thread_only_is_found() -> None:
+    ours = open_backend("onnxruntime-cpu")
+
+    class Racing:
+        """Adds one to every answer where it has helpers."""
+
+        name, version, forms, holds_workspace = ours.name, ours.version, ours.forms, ours.holds_workspace
+
+        def open(self, segment, configuration, cores):
+            session = ours.open(segment, configuration, cores)
+            if configuration.threads > 1:
+                run = session.run
+                session.run = lambda feeds: {name: value + 1 for name, value in run(feeds).items()}
+            return session
+
+    with pytest.raises(BackendBugError, match="whole on 2 threads"):
+        check_backend(Racing())
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new environment that is lent what this one has, so that only the plug-ins themselves are installed there."""
@@ -188,8 +234,10 @@ def test_the_example_solver_installed(environment: Path, tmp_path: Path) -> None
     folder = scenario_of(tmp_path)
     profile = ["profile", "toy.onnx", "--quick", "--threads", "1", "--form", "mapped", "-o", "profile.json"]
     edgeplan(environment, folder, *profile)
-    arguments = ("plan", "scenario.yaml", "--profile", "profile.json", "--method", "annealing", "--format", "json")
-    assert '"method": "annealing"' in edgeplan(environment, folder, *arguments)
+    readme = (copy / "README.md").read_text()
+    (command,) = re.findall(r"^edgeplan (.*)$", readme, re.MULTILINE)
+    said = edgeplan(environment, folder, *shlex.split(command), "--format", "json")
+    assert '"method": "annealing"' in said
 
 
 @pytest.mark.slow

@@ -10,6 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("formulation", "profiles", "solvers", "runtime_bridge", "interface")
+# Names of the commands whose help cannot be printed.
+HELPED = """
+from edgeplan.interface.cli import app
+from typer.main import get_command
+from typer.testing import CliRunner
+print(*(name for name in get_command(app).commands if CliRunner().invoke(app, [name, "--help"]).exit_code))
+"""
 
 
 def test_every_subpackage_is_listed() -> None:
@@ -33,7 +40,8 @@ def test_wheel_holds_every_source_and_data_file(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert wanted - held == set()
-    assert {"edgeplan/__init__.py", "edgeplan/py.typed"} <= held
+    ours = {name for name in held if name.startswith("edgeplan/")}
+    assert ours - wanted == {"edgeplan/__init__.py", "edgeplan/py.typed"}
     assert {name.split("/")[0] for name in held} == {"edgeplan", wheel.stem.rsplit("-", 3)[0] + ".dist-info"}
 
 
@@ -51,3 +59,11 @@ def test_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None
     command = [environment / "bin" / "edgeplan", "schema", "scenario"]
     schema = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert schema.stdout.startswith("{")
+    helped = subprocess.run([python, "-c", HELPED], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert helped.stdout.split() == [], "commands that do not load"
+    # What is built on an extra says which one.
+    for name, extra in (("serve", "serve"), ("planner", "planner")):
+        command = [environment / "bin" / "edgeplan", name, *(["scenario.yaml"] if name == "serve" else [])]
+        refused = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+        assert refused.returncode == 2
+        assert f"pip install 'edgeplan[{extra}]'" in refused.stderr
