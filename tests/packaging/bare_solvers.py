@@ -61,6 +61,7 @@ def problems() -> dict[str, object]:
 def functions() -> dict[str, Callable[[], object]]:
     """What the solvers offer beside `solve`, each on something small."""
     import numpy as np
+    from edgeplan.formulation import Scenario
     from edgeplan.solvers import by_simulation, chain_front, hypervolume, joint_front, measured_front
     from edgeplan.solvers.deadlines.schedulability import SporadicTask, TaskSegment, schedulability
     from edgeplan.solvers.tenancy import Reallocator
@@ -79,6 +80,7 @@ def functions() -> dict[str, Callable[[], object]]:
         "measured_front": lambda: measured_front(
             lambda genes: (1.0 + sum(genes), 9.0 - sum(genes)), n_options=(2,) * 4, budget=60
         ),
+        "Scenario.load": lambda: Scenario.load("scenario.yaml"),
         "schedulability": lambda: schedulability([task]),
         "Reallocator": lambda: Reallocator(random_tenancy(2, 3, 4, 0.05, 1)).reallocate(),
     }
@@ -107,14 +109,14 @@ def outcomes() -> tuple[dict[str, dict[str, str]], list[str]]:
 
 def called() -> dict[str, str]:
     """What came of each function: that it ran, or what it says to install."""
-    from edgeplan.formulation import UnsupportedError
+    from edgeplan.formulation import EdgePlanError
 
     found = {}
     for name, call in functions().items():
         try:
             call()
             found[name] = "ran"
-        except UnsupportedError as error:
+        except EdgePlanError as error:
             found[name] = error.remedy
     return found
 

@@ -58,6 +58,7 @@ def hold(said: dict[str, Any]) -> None:
     best = {name for name, methods in said["came_to"].items() if "optimal" in methods.values()}
     assert best == said["came_to"].keys() - {"throughput", "throughput, small"}
     assert "pip install pymoo" in said["functions"].pop("measured_front")
+    assert "pip install pyyaml" in said["functions"].pop("Scenario.load")
     assert set(said["functions"].values()) == {"ran"}
 
 
