@@ -63,6 +63,7 @@ def functions() -> dict[str, Callable[[], object]]:
     import numpy as np
     from edgeplan.formulation import Scenario
     from edgeplan.solvers import by_simulation, chain_front, hypervolume, joint_front, measured_front
+    from edgeplan.solvers.clustering import ClusteringProblem, choose_columns
     from edgeplan.solvers.deadlines.schedulability import SporadicTask, TaskSegment, schedulability
     from edgeplan.solvers.tenancy import Reallocator
     from edgeplan.solvers.tenancy.testing import random_tenancy
@@ -75,6 +76,7 @@ def functions() -> dict[str, Callable[[], object]]:
     return {
         "by_simulation": lambda: by_simulation(streams, time_limit_s=4.0),
         "chain_front": lambda: chain_front(*costs),
+        "choose_columns": lambda: choose_columns(ClusteringProblem.create([[0.0, 0.2], [0.3, 0.0]], max_columns=1)),
         "hypervolume": lambda: hypervolume(chain_front(*costs).figures, (99.0, 99.0)),
         "joint_front": lambda: joint_front([chain_front(*costs).figures] * 2),
         "measured_front": lambda: measured_front(

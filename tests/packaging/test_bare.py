@@ -77,6 +77,8 @@ def test_without_or_tools_only_its_own_solvers_are_missing() -> None:
             else:
                 assert outcome in ("optimal", "feasible"), (name, method, outcome)
     assert "pip install ortools" in said["came_to"]["plans"]["cp_sat"]
+    lacking = {name for name, outcome in said["functions"].items() if "pip install ortools" in outcome}
+    assert lacking == {"by_simulation", "choose_columns"}
 
 
 def test_interpreted_loops_are_said_once() -> None:
