@@ -26,15 +26,16 @@ def solver_of_others(method: str, group: str) -> Any:
     entries = tuple(entry_points(group=group, name=method))
     if not entries:
         return None
-    owners = capped(sorted(entry.dist.name if entry.dist else entry.value for entry in entries))
-    if len(entries) > 1:
+    owners = capped(sorted(e.dist.name if e.dist else e.value for e in entries))
+    entry, *twins = entries
+    if twins:
         raise UnsupportedError(
             f"method {method!r}",
             expected="one distribution that provides it",
             got=owners,
             remedy="Remove all but one.",
         )
-    made, lack = _made(method, entries[0], owners)
+    made, lack = _made(method, entry, owners)
     if lack is not None:
         raise UnsupportedError(
             f"method {method!r}",
