@@ -93,9 +93,17 @@ def read_yaml(path: str | Path, subject: str, kind: type[EdgePlanError]) -> Any:
     Raises
     ------
     EdgePlanError
-        Of the kind given: the file cannot be read, or is not YAML.
+        Of the kind given: the file cannot be read, is not YAML, or nothing that reads YAML is installed.
     """
-    import yaml
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise kind(
+            subject,
+            expected="the library pyyaml, which reads it",
+            got="it is not installed",
+            remedy="Install it (pip install pyyaml), or hand over the data itself.",
+        ) from error
 
     with readable(subject, kind):
         text = Path(path).read_text()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import entry_points
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, overload, runtime_checkable
 
@@ -26,6 +24,7 @@ from ..formulation.operating_points import OperatingPointProblem
 from . import libraries
 from .answer import Answer
 from .fronts.lazy_front import LazyFront
+from .plugins import names_of_others, refuse_incomplete, solver_of_others
 from .problem_classes import class_of
 from .progress import OnProgress, Reporter
 from .solution import Solution
@@ -81,7 +80,7 @@ class Solver(Protocol):
 def available_methods(problem: type = Problem) -> tuple[str, ...]:
     """Names that `solve` accepts for a class of problems: the built-in solvers, then those of other distributions."""
     known = class_of(problem)
-    others = {e.name for e in entry_points(group=known.entry_point_group)}
+    others = names_of_others(known.entry_point_group)
     return (*known.built_in, *sorted(others - set(known.built_in)))
 
 
@@ -97,19 +96,17 @@ def solver(method: str, problem: type = Problem) -> Solver:
     Raises
     ------
     UnsupportedError
-        There is none of that name, or a library that it is built on is not installed.
+        There is none of that name, a library that it is built on is not installed, or it is another distribution's and
+        cannot be made.
     """
-    return _maker(method, problem)()
-
-
-def _maker(method: str, problem: type) -> Callable[[], Solver]:
     known = class_of(problem)
     if method in known.built_in:
         module, name = known.built_in[method]
         with libraries.named(method):
-            return getattr(import_module(f".{module}", __package__), name)
-    for entry in entry_points(group=known.entry_point_group, name=method):
-        return entry.load()
+            return getattr(import_module(f".{module}", __package__), name)()
+    others = solver_of_others(method, known.entry_point_group)
+    if others is not None:
+        return others
     raise UnsupportedError(
         f"method {method!r}",
         expected=f"'auto' or one of {', '.join(available_methods(problem))}",
@@ -251,6 +248,8 @@ def _chosen(problem: Any, method: str | Solver) -> Solver:
     kind = type(problem)
     known = class_of(kind)
     if method != "auto":
+        if not isinstance(method, str):
+            refuse_incomplete(method)
         named = solver(method, kind) if isinstance(method, str) else method
         lack = named.features.unsupported(problem)
         if lack is None:

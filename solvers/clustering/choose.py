@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...formulation import UnsupportedError
+from .. import libraries
 from ..stop import Share, Stop, TimeLimit
 from .brute_force import all_choices
 from .cp_sat import fewest_columns, least_loss
@@ -43,7 +44,8 @@ def choose_columns(
     Raises
     ------
     UnsupportedError
-        The method is unknown, the time limit not positive, or the problem too large for the oracle.
+        The method is unknown or lacks a library, the time limit is not positive, or the problem is too large for the
+        oracle.
     """
     if method not in METHODS or not time_limit_s > 0:
         raise UnsupportedError(
@@ -57,7 +59,8 @@ def choose_columns(
         found = Clustering("infeasible", method)
     else:
         smaller, kept = reduced(problem)
-        found = METHODS[method](smaller, TimeLimit(time_limit_s), seed)
+        with libraries.named(method):
+            found = METHODS[method](smaller, TimeLimit(time_limit_s), seed)
         if found.columns:
             # Assigned anew among all rows: the smaller problem knows merged ones only.
             chosen = [kept[j] for j in found.columns]

@@ -93,7 +93,7 @@ ELSEWHERE = {
     "what-if.md": "whatif/test_what_if_page.py",
 }
 # Pages with commands in indented blocks: nothing runs those, but their options are held below.
-INDENTED = ["fleet.md", "planner.md", "reports.md"]
+INDENTED = ["planner.md"]
 
 
 def name_of(page: Path) -> str:

@@ -61,7 +61,9 @@ def problems() -> dict[str, object]:
 def functions() -> dict[str, Callable[[], object]]:
     """What the solvers offer beside `solve`, each on something small."""
     import numpy as np
+    from edgeplan.formulation import Scenario
     from edgeplan.solvers import by_simulation, chain_front, hypervolume, joint_front, measured_front
+    from edgeplan.solvers.clustering import ClusteringProblem, choose_columns
     from edgeplan.solvers.deadlines.schedulability import SporadicTask, TaskSegment, schedulability
     from edgeplan.solvers.tenancy import Reallocator
     from edgeplan.solvers.tenancy.testing import random_tenancy
@@ -74,11 +76,13 @@ def functions() -> dict[str, Callable[[], object]]:
     return {
         "by_simulation": lambda: by_simulation(streams, time_limit_s=4.0),
         "chain_front": lambda: chain_front(*costs),
+        "choose_columns": lambda: choose_columns(ClusteringProblem.create([[0.0, 0.2], [0.3, 0.0]], max_columns=1)),
         "hypervolume": lambda: hypervolume(chain_front(*costs).figures, (99.0, 99.0)),
         "joint_front": lambda: joint_front([chain_front(*costs).figures] * 2),
         "measured_front": lambda: measured_front(
             lambda genes: (1.0 + sum(genes), 9.0 - sum(genes)), n_options=(2,) * 4, budget=60
         ),
+        "Scenario.load": lambda: Scenario.load("scenario.yaml"),
         "schedulability": lambda: schedulability([task]),
         "Reallocator": lambda: Reallocator(random_tenancy(2, 3, 4, 0.05, 1)).reallocate(),
     }
@@ -107,14 +111,14 @@ def outcomes() -> tuple[dict[str, dict[str, str]], list[str]]:
 
 def called() -> dict[str, str]:
     """What came of each function: that it ran, or what it says to install."""
-    from edgeplan.formulation import UnsupportedError
+    from edgeplan.formulation import EdgePlanError
 
     found = {}
     for name, call in functions().items():
         try:
             call()
             found[name] = "ran"
-        except UnsupportedError as error:
+        except EdgePlanError as error:
             found[name] = error.remedy
     return found
 

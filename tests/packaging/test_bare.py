@@ -58,6 +58,7 @@ def hold(said: dict[str, Any]) -> None:
     best = {name for name, methods in said["came_to"].items() if "optimal" in methods.values()}
     assert best == said["came_to"].keys() - {"throughput", "throughput, small"}
     assert "pip install pymoo" in said["functions"].pop("measured_front")
+    assert "pip install pyyaml" in said["functions"].pop("Scenario.load")
     assert set(said["functions"].values()) == {"ran"}
 
 
@@ -76,6 +77,8 @@ def test_without_or_tools_only_its_own_solvers_are_missing() -> None:
             else:
                 assert outcome in ("optimal", "feasible"), (name, method, outcome)
     assert "pip install ortools" in said["came_to"]["plans"]["cp_sat"]
+    lacking = {name for name, outcome in said["functions"].items() if "pip install ortools" in outcome}
+    assert lacking == {"by_simulation", "choose_columns"}
 
 
 def test_interpreted_loops_are_said_once() -> None:

@@ -126,6 +126,51 @@ def test_a_backend_that_does_not_load_is_absent_with_the_reason(
         open_backend("broken")
 
 
+SOLVER = """
+from edgeplan.solvers import Features
+class make:
+    name, features = 'broken', Features(frozenset({'latency'}), False, True, True, True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import a_library_that_is_not_there", "a_library_that_is_not_there"),
+        ("def make(): raise OSError('no licence')", "OSError: no licence"),
+        ("class make: name = 'else'", "'else'"),
+        ("class make: name = 'broken'", "features None"),
+        (SOLVER, "no solve"),
+        (f"{SOLVER}    def solve(self, problem): ...", "solve(problem)"),
+    ],
+)
+def test_a_solver_that_does_not_load_says_why_and_disturbs_nobody(
+    register: Register, tmp_path: Path, body: str, said: str
+) -> None:
+    register("broken", {"edgeplan.solvers": {"broken": "plugin:make"}}, plugin(tmp_path, body))
+    problem = contract.problem_of(contract.KINDS["latency"])
+    with pytest.raises(UnsupportedError) as refused:
+        solve(problem, "broken")
+    assert said in refused.value.got
+    assert solve(problem).status == "optimal"
+    with pytest.raises(UnsupportedError) as refused:
+        solve(problem, "nsga2")
+    assert "broken" not in refused.value.remedy
+
+
+def test_two_solvers_of_one_name_are_refused(register: Register, tmp_path: Path) -> None:
+    folder = plugin(tmp_path, f"{SOLVER}    def solve(self, problem, stop, seed): ...")
+    for name in ("one", "two"):
+        register(name, {"edgeplan.solvers": {"broken": "plugin:make"}}, folder)
+    with pytest.raises(UnsupportedError, match="one, two"):
+        solver("broken")
+
+
+def test_a_class_is_no_solver() -> None:
+    with pytest.raises(UnsupportedError, match="an object with all that"):
+        solve(contract.problem_of(contract.KINDS["latency"]), type(solver("greedy")))
+
+
 def test_two_backends_of_one_name_are_refused(register: Register, tmp_path: Path) -> None:
     folder = plugin(tmp_path, "class make: name, version, forms = 'twice', '1', ('default',)")
     for name in ("one", "two"):
