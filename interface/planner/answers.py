@@ -129,6 +129,11 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).astype(np.int64))
 
 
+def is_reportable(result: dict[str, Any]) -> bool:
+    """Whether an answer has something to draw: a plan, or points of some front."""
+    return result.get("plan") is not None or any(front["points"] for front in result["fronts"])
+
+
 def report_of(question: Question, profile: str, result: dict[str, Any]) -> str:
     """The report on an answer as one HTML document."""
     from ..report import Contents, Front, FrontSeries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -11,20 +11,20 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
 
 from ..serving.http.described import DescribedApp
 from ..serving.http.gate import AppSettings, Gate
-from ..serving.http.refusal import Refusal, answer_status, refusals
+from ..serving.http.refusal import Refusal, Refused, answer_status, refusals
 from . import schemas
-from .answers import report_of
+from .answers import is_reportable, report_of
 from .example import SCENARIO, example_profile
 from .limits import PlannerLimits
 from .metrics import registry_of
 from .records import JobRecord, ProfileRecord
 from .store import JobStore, QueueFull
-from .streams import stream
+from .streams import EventStream, stream
 from .submissions import asked_question, kept_profile
 
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
@@ -42,6 +42,13 @@ _EVENT: dict[str, Any] = {
         "required": ["id", "event", "data"],
     }
 }
+_LONG_HEADER: dict[int | str, dict[str, Any]] = {431: {"model": Refused, "description": "The header is too long."}}
+_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, exc.IntegrityError)
+"""What a store raises that is away, overloaded, or changed meanwhile. All else is an error of ours."""
+_NOT_FRAMED = {"Content-Security-Policy": "frame-ancestors 'none'"}
+"""Of the page: what lies under another site's buttons could be made to submit and cancel."""
+_APART = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads"}
+"""Of a report, which is made of what clients sent: whatever it did, it could not do it as the page that has the token."""
 _RETRY_S = 5.0
 
 
@@ -59,14 +66,15 @@ class PlannerApp(DescribedApp):
             title="EdgePlan planner",
             version=version("edgeplan"),
             description="Plans scenarios: submit a scenario and a profile, follow the search, read plan and report.",
-            responses=refusals(400, 401, 408, 413, 415, 500, 503),
+            responses={**refusals(400, 401, 408, 413, 415, 500, 503), **_LONG_HEADER},
         )
         self.front = Gate(self.routed, settings, open_paths=("/health",), pages=("/",))
         self.closing: Callable[[], bool] = lambda: False
         self.jobs = jobs
         self.limits = limits
         self.wake = wake
-        self.add_exception_handler(SQLAlchemyError, _store_away)
+        for kind in _AWAY:
+            self.add_exception_handler(kind, _store_away)
         self.add_exception_handler(QueueFull, self._queue_full)
         _add_general_routes(self)
         _add_profile_routes(self)
@@ -88,7 +96,8 @@ class PlannerApp(DescribedApp):
         """
         job = self.jobs.get(job_id)
         if job is None:
-            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept")
+            remedy = "Ask again: POST /jobs."
+            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept", remedy=remedy)
         return job
 
     async def _queue_full(self, _: Request, __: Exception) -> Response:
@@ -96,9 +105,10 @@ class PlannerApp(DescribedApp):
         return answer_status(503, reason, {"Retry-After": f"{_RETRY_S:.0f}"})
 
 
-async def _store_away(_: Request, error: Exception) -> Response:
-    words = " ".join(str(getattr(error, "orig", None) or "it does not answer").split())[:200]
-    return answer_status(503, f"store: expected an answer, got {words}. Ask again.", {"Retry-After": "2"})
+async def _store_away(_: Request, __: Exception) -> Response:
+    # Not in its own words: they name hosts and users, and who asks for health has shown no token. Workers log them.
+    reason = "store: expected an answer, got none. Ask again; the service's log says why."
+    return answer_status(503, reason, {"Retry-After": "2"})
 
 
 def create_app(
@@ -128,7 +138,7 @@ def _add_general_routes(app: PlannerApp) -> None:
     @app.get("/", tags=["page"], response_class=Response, responses=_HTML)
     async def submit_and_watch() -> HTMLResponse:
         """A page to submit a scenario and watch its job."""
-        return HTMLResponse(page)
+        return HTMLResponse(page, headers=_NOT_FRAMED)
 
     @app.get("/health", tags=["health"])
     def health() -> schemas.Health:
@@ -167,7 +177,8 @@ def _add_profile_routes(app: PlannerApp) -> None:
         """Which models a profile has."""
         record = app.jobs.profile(profile_id)
         if record is None:
-            raise Refusal(404, f"profile {profile_id[:12]}…", "one that was uploaded and is still kept")
+            remedy = "Upload it: POST /profiles."
+            raise Refusal(404, f"profile {profile_id[:12]}…", "one that was uploaded and is still kept", remedy=remedy)
         return _profile_view(record)
 
 
@@ -198,9 +209,7 @@ def _add_job_routes(app: PlannerApp) -> None:
     @app.delete("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
     def cancel(job_id: DigestPath) -> schemas.JobView:
         """Cancel a job; one that runs is ended within a second or so. One that has ended stays as it is."""
-        app.found(job_id)
-        job = app.jobs.cancel(job_id)
-        return _job_view(job if job is not None else app.found(job_id))
+        return _job_view(app.jobs.cancel(job_id) or app.found(job_id))
 
     followed = 0
 
@@ -229,21 +238,13 @@ def _add_job_routes(app: PlannerApp) -> None:
             return Response(status_code=204)
         if followed >= app.limits.max_streams:
             raise Refusal(503, "events", f"fewer than {app.limits.max_streams} that follow", retry_after_s=_RETRY_S)
+        followed += 1  # at once: others come in before the first event is asked for
 
-        async def counted() -> AsyncIterator[bytes]:
+        def ended() -> None:
             nonlocal followed
-            followed += 1
-            try:
-                async for part in stream(app.jobs, job_id, last, app.closing):
-                    yield part
-            finally:
-                followed -= 1
+            followed -= 1
 
-        return StreamingResponse(
-            counted(),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return EventStream(stream(app.jobs, job_id, last, app.closing), ended)
 
 
 def _add_answer_routes(app: PlannerApp) -> None:
@@ -261,19 +262,20 @@ def _add_answer_routes(app: PlannerApp) -> None:
         """The answer as one self-contained page."""
         job = app.found(job_id)
         _refuse_unanswered(job)
-        if job.outcome in ("infeasible", "timeout"):
-            raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan", got=job.outcome)
         answer = app.jobs.answer(job_id)
         if answer is None:
             raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
         question, profile, text = answer
-        return HTMLResponse(report_of(question, profile, json.loads(text)))
+        found = json.loads(text)
+        if not is_reportable(found):
+            raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan or a front", got=job.outcome)
+        return HTMLResponse(report_of(question, profile, found), headers=_APART)
 
 
 def _refuse_unanswered(job: JobRecord) -> None:
     if job.status != "done":
         got = f"one that {'failed: ' + job.error if job.status == 'failed' else 'is ' + job.status}"
-        remedy = "" if job.has_ended else "Follow its events, or ask again later."
+        remedy = "POST /jobs begins it anew." if job.has_ended else "Follow its events, or ask again later."
         raise Refusal(409, f"job {job.id[:12]}…", "one that is done", got=got, remedy=remedy)
 
 
