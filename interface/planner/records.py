@@ -61,7 +61,7 @@ class StoredEvent:
     Attributes
     ----------
     number : int
-        From 1 within the job, without gaps.
+        Within the job, without gaps; where it is begun anew they go on.
     kind : {'status', 'progress'}
     data : str
         JSON.

@@ -71,7 +71,7 @@ class JobRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened to a job, numbered from 1 within it."""
+    """Something that happened to a job, numbered within it."""
 
     __tablename__ = "planner_events"
 
