@@ -84,7 +84,7 @@ def until(jobs: JobStore, job_id: str, holds: Callable[[JobRecord], bool]) -> Jo
     pytest.fail(f"waited in vain: {job}")
 
 
-def submitted(jobs: JobStore, number: int = 0) -> str:
+def submitted(jobs: JobStore, number: int = 0, name: str = "asked") -> str:
     """A job of which only the store has to know anything."""
     jobs.add_profile(NO_PROFILE, ("m0",), "{}")
-    return jobs.submit(Question(f"{number:064x}", "asked", "plan", "auto", 60.0, 0, "{}", NO_PROFILE)).id
+    return jobs.submit(Question(f"{number:064x}", name, "plan", "auto", 60.0, 0, "{}", NO_PROFILE)).id
