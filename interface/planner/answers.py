@@ -31,6 +31,8 @@ _DRAWN_POINTS = 200
 """Points of a front in one event; of a longer one those spread evenly along it."""
 _PLANNED_POINTS = 50
 """Points of a front in a result that come with their plan."""
+_PLANNED_SEGMENTS = 10_000
+"""Segments after which no further plan of a front is kept: those of many layers would be hundreds of megabytes."""
 _KEPT_POINTS = 2000
 
 
@@ -110,14 +112,16 @@ def _tell(tell: Tell, model: str, began_s: float, progress: Progress) -> None:
 def _front_data(model: str, solution: Solution) -> dict[str, Any]:
     """A front as plain data: its points, with the plans of some."""
     kept = _spread(len(solution.front), _KEPT_POINTS)
-    planned = set(_spread(len(solution.front), _PLANNED_POINTS).tolist())
+    planned = set(kept[_spread(len(kept), _PLANNED_POINTS)].tolist())
     figures = getattr(solution.front, "figures", None)
-    points = []
+    points, n_segments = [], 0
     for k in kept.tolist():
-        if k in planned or figures is None:
+        with_plan = k in planned and n_segments < _PLANNED_SEGMENTS
+        if with_plan or figures is None:
             point = solution.front[k]
             latency_us, memory_bytes = point.latency_us, point.memory_bytes
-            plan = point.plan.model_dump(mode="json") if k in planned else None
+            plan = point.plan.model_dump(mode="json") if with_plan else None
+            n_segments += sum(len(model.segments) for model in point.plan.models) if with_plan else 0
         else:
             latency_us, memory_bytes, plan = float(figures[k, 0]), float(figures[k, 1]), None
         points.append({"latency_us": latency_us, "memory_bytes": memory_bytes, "plan": plan})

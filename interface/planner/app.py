@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -16,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..serving.http.described import DescribedApp
 from ..serving.http.gate import AppSettings, Gate
-from ..serving.http.refusal import Refusal, Refused, answer_status, refusals
+from ..serving.http.refusal import Refusal, answer_status, refusals
 from . import schemas
 from .answers import is_reportable, report_of
 from .example import SCENARIO, example_profile
@@ -27,28 +28,17 @@ from .store import JobStore, QueueFull
 from .streams import EventStream, stream
 from .submissions import asked_question, kept_profile
 
+Found = TypeVar("Found")
+
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _TEXT}}}
-_EVENT: dict[str, Any] = {
-    "schema": {
-        "type": "object",
-        "description": "Each event; `data` is JSON.",
-        "properties": {
-            "id": {"type": "string", "pattern": "^[0-9]+$"},
-            "event": {"enum": ["status", "progress"]},
-            "data": {"type": "string", "contentMediaType": "application/json"},
-        },
-        "required": ["id", "event", "data"],
-    }
-}
-_LONG_HEADER: dict[int | str, dict[str, Any]] = {431: {"model": Refused, "description": "The header is too long."}}
 _AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, exc.IntegrityError)
 """What a store raises that is away, overloaded, or changed meanwhile. All else is an error of ours."""
 _NOT_FRAMED = {"Content-Security-Policy": "frame-ancestors 'none'"}
 """Of the page: what lies under another site's buttons could be made to submit and cancel."""
 _APART = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads"}
 """Of a report, which is made of what clients sent: whatever it did, it could not do it as the page that has the token."""
+_LONG_AT_ONCE = 4
+"""Requests that are worked on for seconds (a profile is checked, a report drawn): threads are left for all others."""
 _RETRY_S = 5.0
 
 
@@ -66,13 +56,14 @@ class PlannerApp(DescribedApp):
             title="EdgePlan planner",
             version=version("edgeplan"),
             description="Plans scenarios: submit a scenario and a profile, follow the search, read plan and report.",
-            responses={**refusals(400, 401, 408, 413, 415, 500, 503), **_LONG_HEADER},
+            responses={**refusals(400, 401, 408, 413, 415, 500, 503), **schemas.LONG_HEADER},
         )
         self.front = Gate(self.routed, settings, open_paths=("/health",), pages=("/",))
         self.closing: Callable[[], bool] = lambda: False
         self.jobs = jobs
         self.limits = limits
         self.wake = wake
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
         for kind in _AWAY:
             self.add_exception_handler(kind, _store_away)
         self.add_exception_handler(QueueFull, self._queue_full)
@@ -85,6 +76,11 @@ class PlannerApp(DescribedApp):
     def ready(self) -> bool:
         """Whether the server answers at all: a store that is away for a moment is no reason to start it again."""
         return True
+
+    async def in_turn(self, work: Callable[[], Found]) -> Found:
+        """Do what takes long in a thread, a few at once."""
+        async with self._long:
+            return await run_in_threadpool(work)
 
     def found(self, job_id: str) -> JobRecord:
         """A job by its id.
@@ -135,7 +131,7 @@ def _add_general_routes(app: PlannerApp) -> None:
     page = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
     registry = registry_of(app.jobs)
 
-    @app.get("/", tags=["page"], response_class=Response, responses=_HTML)
+    @app.get("/", tags=["page"], response_class=Response, responses=schemas.HTML)
     async def submit_and_watch() -> HTMLResponse:
         """A page to submit a scenario and watch its job."""
         return HTMLResponse(page, headers=_NOT_FRAMED)
@@ -151,7 +147,7 @@ def _add_general_routes(app: PlannerApp) -> None:
         "/metrics",
         tags=["health"],
         response_class=Response,
-        responses={200: {"content": {"text/plain": _TEXT}}},
+        responses={200: {"content": {"text/plain": schemas.TEXT}}},
     )
     def metrics() -> Response:
         """Prometheus metrics."""
@@ -165,9 +161,9 @@ def _add_general_routes(app: PlannerApp) -> None:
 
 def _add_profile_routes(app: PlannerApp) -> None:
     @app.post("/profiles", tags=["profiles"], status_code=201, responses={200: {"model": schemas.ProfileView}})
-    def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
+    async def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
         """Keep a profile; jobs may then name it by its id. 200 where it was there already."""
-        record, new = kept_profile(app.jobs, asked)
+        record, new = await app.in_turn(lambda: kept_profile(app.jobs, asked))
         response.status_code = 201 if new else 200
         response.headers["Location"] = f"/profiles/{record.id}"
         return _profile_view(record)
@@ -184,9 +180,9 @@ def _add_profile_routes(app: PlannerApp) -> None:
 
 def _add_job_routes(app: PlannerApp) -> None:
     @app.post("/jobs", tags=["jobs"], status_code=202, responses={200: {"model": schemas.JobView}, **refusals(404)})
-    def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
+    async def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
         """Ask a question. Who asks the same again gets the same job; with 200, it has been answered."""
-        job = app.jobs.submit(asked_question(app.jobs, app.limits, asked))
+        job = await app.in_turn(lambda: app.jobs.submit(asked_question(app.jobs, app.limits, asked)))
         if job.status == "queued":
             app.wake()
         response.status_code = 200 if job.has_ended else 202
@@ -218,7 +214,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         tags=["jobs"],
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": _EVENT}},
+            200: {"content": {"text/event-stream": schemas.EVENT}},
             204: {"description": "The client has all events of a job that has ended."},
             **refusals(404),
         },
@@ -257,9 +253,12 @@ def _add_answer_routes(app: PlannerApp) -> None:
             raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
         return Response(text, media_type="application/json")
 
-    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**_HTML, **refusals(404, 409)})
-    def report(job_id: DigestPath) -> HTMLResponse:
+    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**schemas.HTML, **refusals(404, 409)})
+    async def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
+        return HTMLResponse(await app.in_turn(lambda: drawn(job_id)), headers=_APART)
+
+    def drawn(job_id: str) -> str:
         job = app.found(job_id)
         _refuse_unanswered(job)
         answer = app.jobs.answer(job_id)
@@ -269,7 +268,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
         found = json.loads(text)
         if not is_reportable(found):
             raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan or a front", got=job.outcome)
-        return HTMLResponse(report_of(question, profile, found), headers=_APART)
+        return report_of(question, profile, found)
 
 
 def _refuse_unanswered(job: JobRecord) -> None:

@@ -1,0 +1,28 @@
+"""Answers as plain data: however long a front is, some of its points are kept, and the plans of some of these."""
+
+from __future__ import annotations
+
+import pytest
+from edgeplan.interface.planner import answers
+from edgeplan.solvers import FrontPoint, Solution, solve
+from edgeplan.solvers.testing import random_problem
+
+from .asked import SMALL
+
+
+def test_a_long_front_keeps_some_points_and_plans_its_ends_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = solve(random_problem(SMALL, 0), "greedy").plan
+    assert plan is not None
+    points = tuple(FrontPoint(float(k), 7000.0 - k, plan) for k in range(7000))
+    solution = Solution("feasible", "none", front=points)
+    data = answers._front_data("m0", solution)
+    planned = [k for k, point in enumerate(data["points"]) if point["plan"] is not None]
+    assert data["n_points"] == len(points)
+    assert len(data["points"]) == answers._KEPT_POINTS
+    assert len(planned) == answers._PLANNED_POINTS
+    assert [data["points"][k]["latency_us"] for k in (planned[0], planned[-1])] == [0.0, 6999.0]
+
+    n_segments = sum(len(model.segments) for model in plan.models)
+    monkeypatch.setattr(answers, "_PLANNED_SEGMENTS", 3 * n_segments)
+    points_of_large_models = answers._front_data("m0", solution)["points"]
+    assert sum(point["plan"] is not None for point in points_of_large_models) == 3
