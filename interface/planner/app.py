@@ -36,7 +36,7 @@ _AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.Timeou
 _NOT_FRAMED = {"Content-Security-Policy": "frame-ancestors 'none'"}
 """Of the page: what lies under another site's buttons could be made to submit and cancel."""
 _APART = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads"}
-"""Of a report, which is made of what clients sent: whatever it did, it could not do it as the page that has the token."""
+"""Of a report, which is made of what clients sent: whatever it does, it does not do it as the page with the token."""
 _LONG_AT_ONCE = 4
 """Requests that are worked on for seconds (a profile is checked, a report drawn): threads are left for all others."""
 _RETRY_S = 5.0
@@ -194,7 +194,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         status: Annotated[str | None, Query(pattern="^(queued|running|done|failed|cancelled)$")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> list[schemas.JobView]:
-        """The last jobs, the latest first."""
+        """The jobs that were asked for last, the latest first."""
         return [_job_view(job) for job in app.jobs.jobs(status, limit)]
 
     @app.get("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
@@ -253,7 +253,12 @@ def _add_answer_routes(app: PlannerApp) -> None:
             raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
         return Response(text, media_type="application/json")
 
-    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**schemas.HTML, **refusals(404, 409)})
+    @app.get(
+        "/jobs/{job_id}/report",
+        tags=["jobs"],
+        response_class=Response,
+        responses={**schemas.HTML, **refusals(404, 409)},
+    )
     async def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
         return HTMLResponse(await app.in_turn(lambda: drawn(job_id)), headers=_APART)

@@ -128,8 +128,8 @@ class JobStore:
             return None if row is None else job_record(row)
 
     def jobs(self, status: str | None, limit: int) -> list[JobRecord]:
-        """The last jobs, the latest first."""
-        query = select(JobRow).order_by(JobRow.created_s.desc(), JobRow.id).limit(limit)
+        """The jobs that were queued last, the latest first; one that was begun anew counts from then."""
+        query = select(JobRow).order_by(JobRow.queued_s.desc(), JobRow.id).limit(limit)
         if status is not None:
             query = query.where(JobRow.status == status)
         with self._database.reading() as session:

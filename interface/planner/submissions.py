@@ -15,7 +15,7 @@ from .schemas import AskJob
 from .store import JobStore
 
 _UNWRITABLE = ValueError, OverflowError, RecursionError
-"""Of what no text, number or JSON can hold: lone surrogates, numbers that are none, endless sizes, lists within lists."""
+"""Of what no text, number or JSON can hold: lone surrogates, numbers that are none, endless sizes or nesting."""
 
 
 def asked_question(jobs: JobStore, limits: PlannerLimits, asked: AskJob) -> Question:

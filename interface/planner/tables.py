@@ -64,10 +64,7 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(Text, default="")
     result: Mapped[str | None] = mapped_column(Text, default=None, deferred=True)
 
-    __table_args__ = (
-        Index("ix_planner_jobs_waiting", "status", "queued_s"),
-        Index("ix_planner_jobs_created", "created_s"),
-    )
+    __table_args__ = (Index("ix_planner_jobs_waiting", "status", "queued_s"),)
 
 
 class EventRow(Base):

@@ -114,7 +114,7 @@ class Workers:
         while True:
             message = solving.next(self._beat_s / 2)
             if message is not None and message.kind != "progress":
-                untold += news.last()
+                untold.extend(news.last())
                 self._retried(lambda: self._work.beat(claim, untold) != "lost")
                 return message
             if message is not None and message.data is not None:
@@ -127,7 +127,7 @@ class Workers:
                 return Message("failed", text=_LATE)
             if now_s - beat_s < self._beat_s and not news.is_due(now_s):
                 continue
-            untold += news.due(now_s)
+            untold.extend(news.due(now_s))
             try:
                 verdict = self._work.beat(claim, untold)
                 untold.clear()

@@ -149,6 +149,15 @@ def test_the_queue_is_bounded_for_those_who_come_at_once_too(database: Database,
     assert jobs.counts().jobs == {"queued": 4}
 
 
+def test_the_last_jobs_are_those_that_were_asked_for_last(jobs: JobStore) -> None:
+    first, second = submit(jobs), submit(jobs, 1)
+    jobs.cancel(first)
+    time.sleep(0.003)  # the clock of SQLite has milliseconds
+    submit(jobs)
+    assert [job.id for job in jobs.jobs(None, 10)] == [first, second]
+    assert [job.id for job in jobs.jobs("queued", 1)] == [first]
+
+
 def test_the_oldest_goes_first_and_nobody_gets_a_job_twice(jobs: JobStore, work: WorkStore) -> None:
     wanted = [submit(jobs, number) for number in range(12)]
     assert taken(work).question.id == wanted[0]
