@@ -1,18 +1,14 @@
-"""Questions to ask, random problems as a scenario and a profile; and waiting for what becomes of them."""
+"""Questions to ask: random problems as a scenario and a profile."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 from edgeplan.formulation import Problem
 from edgeplan.interface.identity import profile_digest
 from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.questions import profile_of, question_of, scenario_of
-from edgeplan.interface.planner.records import JobRecord, Question
-from edgeplan.interface.planner.store import JobStore
+from edgeplan.interface.planner.records import Question
 from edgeplan.profiles import Fingerprint, ModelProfile, Profile, ProfileSettings
 from edgeplan.profiles.profile import CostData
 from edgeplan.solvers.testing import ProblemKind, random_problem
@@ -20,8 +16,6 @@ from edgeplan.solvers.testing import ProblemKind, random_problem
 SMALL = ProblemKind(objective="response", models=2, layers=4, streams=True, deadline_slack=1.5)
 # Far more than can be searched within any test.
 LARGE = ProblemKind(objective="response", models=5, layers=60, cores=4, streams=True, memory_slack=1.05)
-NO_PROFILE = "a" * 64
-WAIT_S = 60
 
 
 def asked_for(kind: ProblemKind = SMALL, seed: int = 0, **others: Any) -> dict[str, Any]:
@@ -70,21 +64,3 @@ def question(kind: ProblemKind = SMALL, seed: int = 0, time_limit_s: float = 5.0
     scenario = scenario_of(asked["scenario"], limits)
     found = question_of(scenario, profile, profile_digest(profile), "plan", "auto", time_limit_s, seed, limits)
     return found, profile.model_dump_json()
-
-
-def until(jobs: JobStore, job_id: str, holds: Callable[[JobRecord], bool]) -> JobRecord:
-    """A job as soon as something holds of it."""
-    for _ in range(WAIT_S * 20):
-        job = jobs.get(job_id)
-        assert job is not None
-        if holds(job):
-            return job
-        assert job.status != "failed", job.error
-        time.sleep(0.05)
-    pytest.fail(f"waited in vain: {job}")
-
-
-def submitted(jobs: JobStore, number: int = 0, name: str = "asked") -> str:
-    """A job of which only the store has to know anything."""
-    jobs.add_profile(NO_PROFILE, ("m0",), "{}")
-    return jobs.submit(Question(f"{number:064x}", name, "plan", "auto", 60.0, 0, "{}", NO_PROFILE)).id

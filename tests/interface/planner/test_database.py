@@ -13,21 +13,17 @@ from edgeplan.interface.planner.tables import JobRow, MetaRow
 from edgeplan.interface.planner.work_store import WorkStore
 from sqlalchemy.exc import DBAPIError
 
-from .asked import submitted
 from .conftest import LIMITS
+from .stored import submit, taken, there
 
 
 def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkStore) -> None:
-    running, done = submitted(jobs), submitted(jobs, 1)
-    work.claim()
-    claim = work.claim()
-    assert claim is not None
-    work.finish(claim, "done", result="[1]")
+    running, done = submit(jobs), submit(jobs, 1)
+    taken(work)
+    work.finish(taken(work), "done", result="[1]")
     with Database(where) as again:
         store = JobStore(again, LIMITS)
-        found = store.get(running)
-        assert found is not None
-        assert found.status == "running"
+        assert there(store.get(running)).status == "running"
         assert store.result(done) == "[1]"
 
 
@@ -55,7 +51,7 @@ def test_a_file_may_be_called_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["postgresql"], indirect=True)
 def test_an_address_need_not_name_the_driver(where: str, jobs: JobStore) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     with Database(where.replace("+psycopg", "")) as database:
         assert JobStore(database, LIMITS).get(job) is not None
 
@@ -63,7 +59,7 @@ def test_an_address_need_not_name_the_driver(where: str, jobs: JobStore) -> None
 def test_a_store_of_another_version_is_refused_and_left_as_it_is(
     where: str, database: Database, jobs: JobStore
 ) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     with database.writing() as (session, _):
         session.get_one(MetaRow, "schema_version").value = "99"
     with pytest.raises(StoreError, match="version 99"):
@@ -75,12 +71,10 @@ def test_a_store_of_another_version_is_refused_and_left_as_it_is(
 def test_a_host_that_is_lost_while_it_writes_holds_its_job_for_a_while_only(
     where: str, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     monkeypatch.setattr(module, "BUSY_S", 0.3)
     lost = Database(where)
     with ThreadPoolExecutor(1) as pool, pytest.raises(DBAPIError), lost.writing() as (session, _):
         session.get_one(JobRow, job, with_for_update=True)
-        cancelled = pool.submit(jobs.cancel, job).result(20)
-        assert cancelled is not None
-        assert cancelled.status == "cancelled"
+        assert there(pool.submit(jobs.cancel, job).result(20)).status == "cancelled"
     lost.close()

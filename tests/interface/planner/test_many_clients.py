@@ -19,9 +19,9 @@ from edgeplan.interface.planner import streams
 from edgeplan.interface.planner.app import create_app
 from edgeplan.interface.planner.store import JobStore
 
-from .asked import submitted
 from .conftest import LIMITS
 from .loopback import Served, served
+from .stored import submit
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_who_follows_takes_a_place_at_once_and_gives_it_back(jobs: JobStore) -> 
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": f"/jobs/{submitted(jobs)}/events",
+        "path": f"/jobs/{submit(jobs)}/events",
         "raw_path": b"",
         "root_path": "",
         "query_string": b"",
@@ -90,7 +90,7 @@ def test_who_follows_takes_a_place_at_once_and_gives_it_back(jobs: JobStore) -> 
 
 
 def test_a_client_that_goes_away_gives_its_place_back(service: Served) -> None:
-    path = f"/jobs/{submitted(service.jobs)}/events"
+    path = f"/jobs/{submit(service.jobs)}/events"
     first, following = asked(service, path)
     assert following.readline() == b"id: 1\n"
     second, refused = asked(service, path)

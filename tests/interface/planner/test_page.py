@@ -20,8 +20,9 @@ from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.work_store import WorkStore
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
-from .asked import LARGE, asked_for, submitted, until
+from .asked import LARGE, asked_for
 from .loopback import Served, served
+from .stored import submit, taken, until
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -136,7 +137,7 @@ def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, pag
 
 def test_answers_about_one_job_do_not_show_up_in_another(service: Served, page: Page) -> None:
     names = "asked first", "asked then"
-    jobs = [submitted(service.jobs, number, name) for number, name in enumerate(names)]
+    jobs = [submit(service.jobs, number, name) for number, name in enumerate(names)]
     for job in jobs:
         until(service.jobs, job, lambda job: job.status == "failed")
     held: list[Route] = []
@@ -158,11 +159,10 @@ def test_answers_about_one_job_do_not_show_up_in_another(service: Served, page: 
 def test_a_job_that_is_begun_again_is_drawn_from_its_beginning(page: Page, tmp_path: Path) -> None:
     known = {"elapsed_s": 1.0, "bound": 1e3, "gap": 0.5, "model": "", "hypervolume": None, "front": None}
     with served(tmp_path, workers=0) as service, Database(str(tmp_path / "planner.db")) as database:
-        submitted(service.jobs)
+        submit(service.jobs)
         work = WorkStore(database, PlannerLimits())
         for policy, objective in (("first try", 5e3), ("second try", 9e3)):
-            claim = work.claim()
-            assert claim is not None
+            claim = taken(work)
             work.beat(claim, [{**known, "policy": policy, "objective": objective}])
             if policy == "first try":
                 work.give_back(claim)

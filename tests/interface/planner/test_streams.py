@@ -10,7 +10,7 @@ from edgeplan.interface.planner import streams
 from edgeplan.interface.planner.store import JobStore
 from sqlalchemy.exc import OperationalError
 
-from .asked import submitted
+from .stored import submit
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_silence_is_broken_and_ends_with_the_server(jobs: JobStore) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     parts: list[bytes] = []
 
     async def follow() -> None:
@@ -36,7 +36,7 @@ def test_silence_is_broken_and_ends_with_the_server(jobs: JobStore) -> None:
 
 
 def test_a_store_that_goes_away_ends_a_stream(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, look = submitted(jobs), jobs.events
+    job, look = submit(jobs), jobs.events
 
     def once(job_id: str, after: int) -> Any:
         if after:

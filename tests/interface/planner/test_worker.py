@@ -20,7 +20,8 @@ from edgeplan.interface.planner.work_store import WorkStore
 from edgeplan.interface.planner.worker import Workers
 from edgeplan.solvers.testing import ProblemKind
 
-from .asked import LARGE, SMALL, question, until
+from .asked import LARGE, SMALL, question
+from .stored import until
 
 
 def solvers() -> list[psutil.Process]:

@@ -21,7 +21,7 @@ from edgeplan.interface.planner.work_store import Verdict, WorkStore
 from edgeplan.interface.planner.worker import Workers
 from sqlalchemy.exc import OperationalError
 
-from .asked import submitted, until
+from .stored import submit, there, until
 
 LIMITS = PlannerLimits(lease_s=5.0)
 ANSWER = Message("answer", text='{"fine": true}', outcome="optimal")
@@ -92,12 +92,11 @@ def scripted(
 def test_whatever_a_job_does_to_its_worker_the_next_is_solved(
     monkeypatch: pytest.MonkeyPatch, jobs: JobStore, work: WorkStore
 ) -> None:
-    bad, good = submitted(jobs), submitted(jobs, 1)
+    bad, good = submit(jobs), submit(jobs, 1)
     broken = [Script([RuntimeError("boom")]) for _ in range(LIMITS.max_attempts)]
     with scripted(monkeypatch, jobs, work, *broken, Script([ANSWER])):
         assert until(jobs, good, lambda job: job.has_ended).status == "done"
-    failed = jobs.get(bad)
-    assert failed is not None
+    failed = there(jobs.get(bad))
     assert (failed.status, failed.attempt) == ("failed", LIMITS.max_attempts)
     assert "boom" in failed.error
 
@@ -105,7 +104,7 @@ def test_whatever_a_job_does_to_its_worker_the_next_is_solved(
 def test_nothing_that_was_told_is_lost_to_a_store_that_is_away_for_a_moment(
     monkeypatch: pytest.MonkeyPatch, database: Database, jobs: JobStore
 ) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     with scripted(monkeypatch, jobs, Shaky(database, LIMITS), Script([told(2.0), ANSWER])):
         until(jobs, job, lambda job: job.has_ended)
     events, _ = jobs.events(job, 0)
@@ -114,13 +113,13 @@ def test_nothing_that_was_told_is_lost_to_a_store_that_is_away_for_a_moment(
 
 
 def test_a_job_that_is_cancelled_ends(monkeypatch: pytest.MonkeyPatch, jobs: JobStore, work: WorkStore) -> None:
-    job = submitted(jobs)
+    job = submit(jobs)
     with scripted(monkeypatch, jobs, work, Script([]), Script([ANSWER])):
         until(jobs, job, lambda job: job.status == "running")
         jobs.cancel(job)
         ended = until(jobs, job, lambda job: job.has_ended)
         assert (ended.status, ended.error) == ("cancelled", "cancelled while it ran")
-        submitted(jobs)
+        submit(jobs)
         assert until(jobs, job, lambda job: job.has_ended).status == "done"
 
 
@@ -128,7 +127,7 @@ def test_a_job_that_is_cancelled_ends(monkeypatch: pytest.MonkeyPatch, jobs: Job
 def test_a_worker_says_several_times_within_a_lease_that_it_lives(
     monkeypatch: pytest.MonkeyPatch, jobs: JobStore, work: WorkStore, lease_s: float
 ) -> None:
-    job, script = submitted(jobs), Script([told(1.0), ANSWER])
+    job, script = submit(jobs), Script([told(1.0), ANSWER])
     with scripted(monkeypatch, jobs, work, script, lease_s=lease_s):
         until(jobs, job, lambda job: job.has_ended)
     assert max(script.waited_s) <= lease_s / 8
