@@ -39,6 +39,7 @@ _APART = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads"}
 """Of a report, which is made of what clients sent: whatever it does, it does not do it as the page with the token."""
 _LONG_AT_ONCE = 4
 """Requests that are worked on for seconds (a profile is checked, a report drawn): threads are left for all others."""
+_ANEW = "Ask again: POST /jobs."
 _RETRY_S = 5.0
 
 
@@ -92,8 +93,7 @@ class PlannerApp(DescribedApp):
         """
         job = self.jobs.get(job_id)
         if job is None:
-            remedy = "Ask again: POST /jobs."
-            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept", remedy=remedy)
+            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept", remedy=_ANEW)
         return job
 
     async def _queue_full(self, _: Request, __: Exception) -> Response:
@@ -233,7 +233,8 @@ def _add_job_routes(app: PlannerApp) -> None:
         if over and not waiting:
             return Response(status_code=204)
         if followed >= app.limits.max_streams:
-            raise Refusal(503, "events", f"fewer than {app.limits.max_streams} that follow", retry_after_s=_RETRY_S)
+            most, remedy = app.limits.max_streams, "Ask again later, or for the job itself now and then."
+            raise Refusal(503, "events", f"fewer than {most} that follow", remedy=remedy, retry_after_s=_RETRY_S)
         followed += 1  # at once: others come in before the first event is asked for
 
         def ended() -> None:
@@ -250,7 +251,7 @@ def _add_answer_routes(app: PlannerApp) -> None:
         _refuse_unanswered(app.found(job_id))
         text = app.jobs.result(job_id)
         if text is None:
-            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept", remedy=_ANEW)
         return Response(text, media_type="application/json")
 
     @app.get(
@@ -268,18 +269,19 @@ def _add_answer_routes(app: PlannerApp) -> None:
         _refuse_unanswered(job)
         answer = app.jobs.answer(job_id)
         if answer is None:
-            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept", remedy=_ANEW)
         question, profile, text = answer
         found = json.loads(text)
         if not is_reportable(found):
-            raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan or a front", got=job.outcome)
+            subject, wanted = f"report on job {job_id[:12]}…", "an answer with a plan or a front"
+            raise Refusal(409, subject, wanted, got=job.outcome, remedy="Read its result: it says why.")
         return report_of(question, profile, found)
 
 
 def _refuse_unanswered(job: JobRecord) -> None:
     if job.status != "done":
         got = f"one that {'failed: ' + job.error if job.status == 'failed' else 'is ' + job.status}"
-        remedy = "POST /jobs begins it anew." if job.has_ended else "Follow its events, or ask again later."
+        remedy = _ANEW if job.has_ended else "Follow its events, or ask again later."
         raise Refusal(409, f"job {job.id[:12]}…", "one that is done", got=got, remedy=remedy)
 
 

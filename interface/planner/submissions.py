@@ -30,7 +30,7 @@ def asked_question(jobs: JobStore, limits: PlannerLimits, asked: AskJob) -> Ques
     """
     if (asked.profile is None) == (asked.profile_id is None):
         got = "neither" if asked.profile is None else "both"
-        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got)
+        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got, remedy="Send one of them.")
     try:
         scenario = scenario_of(asked.scenario, limits)
         if asked.profile_id is not None:
@@ -77,7 +77,7 @@ def kept_profile(jobs: JobStore, given: dict[str, Any]) -> tuple[ProfileRecord, 
 
 
 def _unwritable(error: Exception) -> Refusal:
-    return Refusal(400, "request", "text and numbers that can be written down", got=str(error)[:200])
+    return Refusal(400, "request", "text and numbers that can be written down", got=str(error)[:200], remedy="Correct it.")
 
 
 def _names(profile: Profile) -> tuple[str, ...]:
