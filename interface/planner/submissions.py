@@ -77,7 +77,8 @@ def kept_profile(jobs: JobStore, given: dict[str, Any]) -> tuple[ProfileRecord, 
 
 
 def _unwritable(error: Exception) -> Refusal:
-    return Refusal(400, "request", "text and numbers that can be written down", got=str(error)[:200], remedy="Correct it.")
+    expected = "text and numbers that can be written down"
+    return Refusal(400, "request", expected, got=str(error)[:200], remedy="Correct it.")
 
 
 def _names(profile: Profile) -> tuple[str, ...]:
