@@ -99,8 +99,9 @@ class Workers:
         try:
             with Solving(claim, self._limits.max_memory_bytes) as solving:
                 ended = self._followed(claim, solving)
-        except Exception as error:  # for one that no process could be started; the next job may fare better
+        except Exception as error:  # for one that no process could be started: a moment later one may
             ended = Message("died", text=f"It could not be solved here: {error!r}.")
+            self._stop.wait(_RETRY_S)
         written = ended is not None and self._hand_in(claim, ended)
         how = ended.outcome or ended.kind if ended is not None and written else "given up"
         message = f"Job {question.id[:12]} ({question.name}) ended after {time.monotonic() - began_s:.1f} s: {how}."

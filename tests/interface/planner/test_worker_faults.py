@@ -93,6 +93,7 @@ def test_whatever_a_job_does_to_its_worker_the_next_is_solved(
     monkeypatch: pytest.MonkeyPatch, jobs: JobStore, work: WorkStore
 ) -> None:
     bad, good = submit(jobs), submit(jobs, 1)
+    monkeypatch.setattr(module, "_RETRY_S", 0.01)
     broken = [Script([RuntimeError("boom")]) for _ in range(LIMITS.max_attempts)]
     with scripted(monkeypatch, jobs, work, *broken, Script([ANSWER])):
         assert until(jobs, good, lambda job: job.has_ended).status == "done"
