@@ -73,8 +73,11 @@ def test_a_host_that_is_lost_while_it_writes_holds_its_job_for_a_while_only(
 ) -> None:
     job = submit(jobs)
     monkeypatch.setattr(module, "BUSY_S", 0.3)
-    lost = Database(where)
-    with ThreadPoolExecutor(1) as pool, pytest.raises(DBAPIError), lost.writing() as (session, _):
-        session.get_one(JobRow, job, with_for_update=True)
-        assert there(pool.submit(jobs.cancel, job).result(20)).status == "cancelled"
-    lost.close()
+
+    def write_and_be_lost() -> None:
+        with Database(where) as lost, lost.writing() as (session, _), ThreadPoolExecutor(1) as pool:
+            session.get_one(JobRow, job, with_for_update=True)
+            assert there(pool.submit(jobs.cancel, job).result(20)).status == "cancelled"
+
+    with pytest.raises(DBAPIError):
+        write_and_be_lost()

@@ -32,9 +32,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
         yield service
 
 
-def asked(
-    service: Served, path: str, body: Any = None
-) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+def asked(service: Served, path: str, body: Any = None) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
     text = None if body is None else json.dumps(body)
     connection.request("GET" if body is None else "POST", path, text, {"Content-Type": "application/json"})
