@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from edgeplan.formulation import Plan
 from edgeplan.interface.planner import answers
-from edgeplan.solvers import FrontPoint, Solution, solve
-from edgeplan.solvers.testing import random_problem
-
-from .asked import SMALL
+from edgeplan.solvers import FrontPoint, Solution
 
 
-def test_a_long_front_keeps_some_points_and_plans_its_ends_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = solve(random_problem(SMALL, 0), "greedy").plan
-    assert plan is not None
+def test_a_long_front_keeps_some_points_and_plans_its_ends_among_them(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     points = tuple(FrontPoint(float(k), 7000.0 - k, plan) for k in range(7000))
     solution = Solution("feasible", "none", front=points)
     data = answers._front_data("m0", solution)

@@ -53,12 +53,12 @@ def crew(tmp_path: Path, limits: PlannerLimits):
 def test_solved_as_on_the_command_line(crew: tuple[Workers, JobStore]) -> None:
     workers, jobs = crew
     with workers:
-        asked, profile = submitted(jobs, SMALL, 20.0)
+        asked, profile = submitted(jobs, replace(SMALL, layers=2), 20.0)
         workers.wake()
+        direct = facade.plan(case_of(asked, profile), time_limit_s=20.0)  # meanwhile
         done = until(jobs, asked.id, lambda job: job.has_ended)
         assert (done.status, done.outcome) == ("done", "feasible") or done.outcome == "optimal", done.error
         result = json.loads(jobs.result(asked.id) or "")
-        direct = facade.plan(case_of(asked, profile), time_limit_s=20.0)
         assert direct.plan is not None
         assert Plan.model_validate(result["plan"]).models == direct.plan.models
         assert jobs.counts().workers == 1
