@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .tables import EventRow, JobRow, ProfileRow
+if TYPE_CHECKING:  # a process that solves knows questions, and no database
+    from .tables import EventRow, JobRow, ProfileRow
 
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 Asked = Literal["plan", "front"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from edgeplan.formulation import Plan
 from edgeplan.interface.planner import answers
@@ -24,3 +27,9 @@ def test_a_long_front_keeps_some_points_and_plans_its_ends_among_them(
     monkeypatch.setattr(answers, "_PLANNED_SEGMENTS", 3 * n_segments)
     points_of_large_models = answers._front_data("m0", solution)["points"]
     assert sum(point["plan"] is not None for point in points_of_large_models) == 3
+
+
+def test_a_process_that_solves_loads_no_database_and_no_web_server() -> None:
+    code = "import sys, edgeplan.interface.planner.solving, edgeplan.interface.planner.answers; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sqlalchemy", "fastapi", "uvicorn"} & set(ran.stdout.split())
