@@ -141,7 +141,11 @@ def test_answers_about_one_job_do_not_show_up_in_another(service: Served, page: 
     for job in jobs:
         until(service.jobs, job, lambda job: job.status == "failed")
     held: list[Route] = []
-    page.route(re.compile(f"/jobs/{jobs[0]}$"), held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(f"/jobs/{jobs[0]}$"), hold)
     page.goto(service.address)
     page.locator("#jobs").get_by_text(names[0]).click()
     while not held:
