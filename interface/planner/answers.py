@@ -31,6 +31,8 @@ _DRAWN_POINTS = 200
 """Points of a front in one event; of a longer one those spread evenly along it."""
 _PLANNED_POINTS = 50
 """Points of a front in a result that come with their plan."""
+_PLANNED_SEGMENTS = 10_000
+"""Segments after which no further plan of a front is kept: those of many layers would be hundreds of megabytes."""
 _KEPT_POINTS = 2000
 
 
@@ -110,14 +112,16 @@ def _tell(tell: Tell, model: str, began_s: float, progress: Progress) -> None:
 def _front_data(model: str, solution: Solution) -> dict[str, Any]:
     """A front as plain data: its points, with the plans of some."""
     kept = _spread(len(solution.front), _KEPT_POINTS)
-    planned = set(_spread(len(solution.front), _PLANNED_POINTS).tolist())
+    planned = set(kept[_spread(len(kept), _PLANNED_POINTS)].tolist())
     figures = getattr(solution.front, "figures", None)
-    points = []
+    points, n_segments = [], 0
     for k in kept.tolist():
-        if k in planned or figures is None:
+        with_plan = k in planned and n_segments < _PLANNED_SEGMENTS
+        if with_plan or figures is None:
             point = solution.front[k]
             latency_us, memory_bytes = point.latency_us, point.memory_bytes
-            plan = point.plan.model_dump(mode="json") if k in planned else None
+            plan = point.plan.model_dump(mode="json") if with_plan else None
+            n_segments += sum(len(model.segments) for model in point.plan.models) if with_plan else 0
         else:
             latency_us, memory_bytes, plan = float(figures[k, 0]), float(figures[k, 1]), None
         points.append({"latency_us": latency_us, "memory_bytes": memory_bytes, "plan": plan})
@@ -127,6 +131,11 @@ def _front_data(model: str, solution: Solution) -> dict[str, Any]:
 def _spread(count: int, most: int) -> np.ndarray:
     """Indices spread evenly over a sequence, its ends among them."""
     return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).astype(np.int64))
+
+
+def is_reportable(result: dict[str, Any]) -> bool:
+    """Whether an answer has something to draw: a plan, or points of some front."""
+    return result.get("plan") is not None or any(front["points"] for front in result["fronts"])
 
 
 def report_of(question: Question, profile: str, result: dict[str, Any]) -> str:

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
 
 from ..serving.http.described import DescribedApp
 from ..serving.http.gate import AppSettings, Gate
 from ..serving.http.refusal import Refusal, answer_status, refusals
 from . import schemas
-from .answers import report_of
+from .answers import is_reportable, report_of
 from .example import SCENARIO, example_profile
 from .limits import PlannerLimits
 from .metrics import registry_of
 from .records import JobRecord, ProfileRecord
 from .store import JobStore, QueueFull
-from .streams import stream
+from .streams import EventStream, stream
 from .submissions import asked_question, kept_profile
 
+Found = TypeVar("Found")
+
 DigestPath = Annotated[str, Path(pattern=schemas.DIGEST, description="A digest, in hexadecimal.")]
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": _TEXT}}}
-_EVENT: dict[str, Any] = {
-    "schema": {
-        "type": "object",
-        "description": "Each event; `data` is JSON.",
-        "properties": {
-            "id": {"type": "string", "pattern": "^[0-9]+$"},
-            "event": {"enum": ["status", "progress"]},
-            "data": {"type": "string", "contentMediaType": "application/json"},
-        },
-        "required": ["id", "event", "data"],
-    }
-}
+_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, exc.IntegrityError)
+"""What a store raises that is away, overloaded, or changed meanwhile. All else is an error of ours."""
+_NOT_FRAMED = {"Content-Security-Policy": "frame-ancestors 'none'"}
+"""Of the page: what lies under another site's buttons could be made to submit and cancel."""
+_APART = {"Content-Security-Policy": "sandbox allow-scripts allow-downloads"}
+"""Of a report, which is made of what clients sent: whatever it does, it does not do it as the page with the token."""
+_LONG_AT_ONCE = 4
+"""Requests that are worked on for seconds (a profile is checked, a report drawn): threads are left for all others."""
+_ANEW = "Ask again: POST /jobs."
 _RETRY_S = 5.0
 
 
@@ -59,14 +57,16 @@ class PlannerApp(DescribedApp):
             title="EdgePlan planner",
             version=version("edgeplan"),
             description="Plans scenarios: submit a scenario and a profile, follow the search, read plan and report.",
-            responses=refusals(400, 401, 408, 413, 415, 500, 503),
+            responses={**refusals(400, 401, 408, 413, 415, 500, 503), **schemas.LONG_HEADER},
         )
         self.front = Gate(self.routed, settings, open_paths=("/health",), pages=("/",))
         self.closing: Callable[[], bool] = lambda: False
         self.jobs = jobs
         self.limits = limits
         self.wake = wake
-        self.add_exception_handler(SQLAlchemyError, _store_away)
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
+        for kind in _AWAY:
+            self.add_exception_handler(kind, _store_away)
         self.add_exception_handler(QueueFull, self._queue_full)
         _add_general_routes(self)
         _add_profile_routes(self)
@@ -78,6 +78,11 @@ class PlannerApp(DescribedApp):
         """Whether the server answers at all: a store that is away for a moment is no reason to start it again."""
         return True
 
+    async def in_turn(self, work: Callable[[], Found]) -> Found:
+        """Do what takes long in a thread, a few at once."""
+        async with self._long:
+            return await run_in_threadpool(work)
+
     def found(self, job_id: str) -> JobRecord:
         """A job by its id.
 
@@ -88,7 +93,7 @@ class PlannerApp(DescribedApp):
         """
         job = self.jobs.get(job_id)
         if job is None:
-            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept")
+            raise Refusal(404, f"job {job_id[:12]}…", "one that was submitted and is still kept", remedy=_ANEW)
         return job
 
     async def _queue_full(self, _: Request, __: Exception) -> Response:
@@ -96,9 +101,10 @@ class PlannerApp(DescribedApp):
         return answer_status(503, reason, {"Retry-After": f"{_RETRY_S:.0f}"})
 
 
-async def _store_away(_: Request, error: Exception) -> Response:
-    words = " ".join(str(getattr(error, "orig", None) or "it does not answer").split())[:200]
-    return answer_status(503, f"store: expected an answer, got {words}. Ask again.", {"Retry-After": "2"})
+async def _store_away(_: Request, __: Exception) -> Response:
+    # Not in its own words: they name hosts and users, and who asks for health has shown no token. Workers log them.
+    reason = "store: expected an answer, got none. Ask again; the service's log says why."
+    return answer_status(503, reason, {"Retry-After": "2"})
 
 
 def create_app(
@@ -125,10 +131,10 @@ def _add_general_routes(app: PlannerApp) -> None:
     page = files(__package__ or "").joinpath("page.html").read_text(encoding="utf-8")
     registry = registry_of(app.jobs)
 
-    @app.get("/", tags=["page"], response_class=Response, responses=_HTML)
+    @app.get("/", tags=["page"], response_class=Response, responses=schemas.HTML)
     async def submit_and_watch() -> HTMLResponse:
         """A page to submit a scenario and watch its job."""
-        return HTMLResponse(page)
+        return HTMLResponse(page, headers=_NOT_FRAMED)
 
     @app.get("/health", tags=["health"])
     def health() -> schemas.Health:
@@ -141,7 +147,7 @@ def _add_general_routes(app: PlannerApp) -> None:
         "/metrics",
         tags=["health"],
         response_class=Response,
-        responses={200: {"content": {"text/plain": _TEXT}}},
+        responses={200: {"content": {"text/plain": schemas.TEXT}}},
     )
     def metrics() -> Response:
         """Prometheus metrics."""
@@ -155,9 +161,9 @@ def _add_general_routes(app: PlannerApp) -> None:
 
 def _add_profile_routes(app: PlannerApp) -> None:
     @app.post("/profiles", tags=["profiles"], status_code=201, responses={200: {"model": schemas.ProfileView}})
-    def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
+    async def upload(response: Response, asked: dict[str, Any]) -> schemas.ProfileView:
         """Keep a profile; jobs may then name it by its id. 200 where it was there already."""
-        record, new = kept_profile(app.jobs, asked)
+        record, new = await app.in_turn(lambda: kept_profile(app.jobs, asked))
         response.status_code = 201 if new else 200
         response.headers["Location"] = f"/profiles/{record.id}"
         return _profile_view(record)
@@ -167,15 +173,16 @@ def _add_profile_routes(app: PlannerApp) -> None:
         """Which models a profile has."""
         record = app.jobs.profile(profile_id)
         if record is None:
-            raise Refusal(404, f"profile {profile_id[:12]}…", "one that was uploaded and is still kept")
+            remedy = "Upload it: POST /profiles."
+            raise Refusal(404, f"profile {profile_id[:12]}…", "one that was uploaded and is still kept", remedy=remedy)
         return _profile_view(record)
 
 
 def _add_job_routes(app: PlannerApp) -> None:
     @app.post("/jobs", tags=["jobs"], status_code=202, responses={200: {"model": schemas.JobView}, **refusals(404)})
-    def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
+    async def submit(response: Response, asked: schemas.AskJob) -> schemas.JobView:
         """Ask a question. Who asks the same again gets the same job; with 200, it has been answered."""
-        job = app.jobs.submit(asked_question(app.jobs, app.limits, asked))
+        job = await app.in_turn(lambda: app.jobs.submit(asked_question(app.jobs, app.limits, asked)))
         if job.status == "queued":
             app.wake()
         response.status_code = 200 if job.has_ended else 202
@@ -187,7 +194,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         status: Annotated[str | None, Query(pattern="^(queued|running|done|failed|cancelled)$")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> list[schemas.JobView]:
-        """The last jobs, the latest first."""
+        """The jobs that were asked for last, the latest first."""
         return [_job_view(job) for job in app.jobs.jobs(status, limit)]
 
     @app.get("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
@@ -198,9 +205,7 @@ def _add_job_routes(app: PlannerApp) -> None:
     @app.delete("/jobs/{job_id}", tags=["jobs"], responses=refusals(404))
     def cancel(job_id: DigestPath) -> schemas.JobView:
         """Cancel a job; one that runs is ended within a second or so. One that has ended stays as it is."""
-        app.found(job_id)
-        job = app.jobs.cancel(job_id)
-        return _job_view(job if job is not None else app.found(job_id))
+        return _job_view(app.jobs.cancel(job_id) or app.found(job_id))
 
     followed = 0
 
@@ -209,7 +214,7 @@ def _add_job_routes(app: PlannerApp) -> None:
         tags=["jobs"],
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": _EVENT}},
+            200: {"content": {"text/event-stream": schemas.EVENT}},
             204: {"description": "The client has all events of a job that has ended."},
             **refusals(404),
         },
@@ -228,22 +233,15 @@ def _add_job_routes(app: PlannerApp) -> None:
         if over and not waiting:
             return Response(status_code=204)
         if followed >= app.limits.max_streams:
-            raise Refusal(503, "events", f"fewer than {app.limits.max_streams} that follow", retry_after_s=_RETRY_S)
+            most, remedy = app.limits.max_streams, "Ask again later, or for the job itself now and then."
+            raise Refusal(503, "events", f"fewer than {most} that follow", remedy=remedy, retry_after_s=_RETRY_S)
+        followed += 1  # at once: others come in before the first event is asked for
 
-        async def counted() -> AsyncIterator[bytes]:
+        def ended() -> None:
             nonlocal followed
-            followed += 1
-            try:
-                async for part in stream(app.jobs, job_id, last, app.closing):
-                    yield part
-            finally:
-                followed -= 1
+            followed -= 1
 
-        return StreamingResponse(
-            counted(),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return EventStream(stream(app.jobs, job_id, last, app.closing), ended)
 
 
 def _add_answer_routes(app: PlannerApp) -> None:
@@ -253,27 +251,37 @@ def _add_answer_routes(app: PlannerApp) -> None:
         _refuse_unanswered(app.found(job_id))
         text = app.jobs.result(job_id)
         if text is None:
-            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept", remedy=_ANEW)
         return Response(text, media_type="application/json")
 
-    @app.get("/jobs/{job_id}/report", tags=["jobs"], response_class=Response, responses={**_HTML, **refusals(404, 409)})
-    def report(job_id: DigestPath) -> HTMLResponse:
+    @app.get(
+        "/jobs/{job_id}/report",
+        tags=["jobs"],
+        response_class=Response,
+        responses={**schemas.HTML, **refusals(404, 409)},
+    )
+    async def report(job_id: DigestPath) -> HTMLResponse:
         """The answer as one self-contained page."""
+        return HTMLResponse(await app.in_turn(lambda: drawn(job_id)), headers=_APART)
+
+    def drawn(job_id: str) -> str:
         job = app.found(job_id)
         _refuse_unanswered(job)
-        if job.outcome in ("infeasible", "timeout"):
-            raise Refusal(409, f"report on job {job_id[:12]}…", "an answer with a plan", got=job.outcome)
         answer = app.jobs.answer(job_id)
         if answer is None:
-            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept")
+            raise Refusal(404, f"result of job {job_id[:12]}…", "one that is still kept", remedy=_ANEW)
         question, profile, text = answer
-        return HTMLResponse(report_of(question, profile, json.loads(text)))
+        found = json.loads(text)
+        if not is_reportable(found):
+            subject, wanted = f"report on job {job_id[:12]}…", "an answer with a plan or a front"
+            raise Refusal(409, subject, wanted, got=job.outcome, remedy="Read its result: it says why.")
+        return report_of(question, profile, found)
 
 
 def _refuse_unanswered(job: JobRecord) -> None:
     if job.status != "done":
         got = f"one that {'failed: ' + job.error if job.status == 'failed' else 'is ' + job.status}"
-        remedy = "" if job.has_ended else "Follow its events, or ask again later."
+        remedy = _ANEW if job.has_ended else "Follow its events, or ask again later."
         raise Refusal(409, f"job {job.id[:12]}…", "one that is done", got=got, remedy=remedy)
 
 

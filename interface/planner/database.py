@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Double, Engine, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Double, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
@@ -17,9 +17,15 @@ from sqlalchemy.sql.functions import FunctionElement
 from ...formulation import EdgePlanError
 from .tables import SCHEMA_VERSION, Base, MetaRow
 
-_BUSY_S = 30.0
+BUSY_S = 30.0
+"""How long a statement waits at most, for others that write or for a server that does not answer."""
 _SCHEMA_LOCK = 0x65646765706C616E
 """Number of PostgreSQL's advisory lock under which tables are made: `CREATE TABLE` in two sessions at once fails."""
+_QUEUE_LOCK = _SCHEMA_LOCK + 1
+"""And of the one under which the queue grows: two who count at once would both find room for one."""
+_ALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""For PostgreSQL's driver: a server that vanished without a word is noticed within half a minute, not two hours."""
+_POOL = {"pool_size": 16, "max_overflow": 48}
 _READING = "edgeplan_reading"
 
 
@@ -27,7 +33,7 @@ class StoreError(EdgePlanError):
     """A store that cannot be opened."""
 
 
-class _Now(FunctionElement[float]):
+class Now(FunctionElement[float]):
     """Unix time by the database's clock: hosts that share a store need not agree on theirs."""
 
     name = "edgeplan_now"
@@ -35,12 +41,12 @@ class _Now(FunctionElement[float]):
     inherit_cache = True
 
 
-@compiles(_Now, "sqlite")
+@compiles(Now, "sqlite")
 def _now_sqlite(*_: Any, **__: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
-@compiles(_Now, "postgresql")
+@compiles(Now, "postgresql")
 def _now_postgresql(*_: Any, **__: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 
@@ -56,7 +62,7 @@ class Database:
     Raises
     ------
     StoreError
-        It cannot be opened, is no database, or was made by a newer version.
+        It cannot be opened, is no database, or was made by another version.
     """
 
     def __init__(self, where: str) -> None:
@@ -77,6 +83,12 @@ class Database:
                 remedy="Name an SQLite file or the address of a PostgreSQL database with --store.",
             ) from error
 
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -85,13 +97,18 @@ class Database:
     def writing(self) -> Iterator[tuple[Session, float]]:
         """A transaction that writes, and the time by the database's clock; nothing is kept where the block raises."""
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session, session.scalars(select(_Now())).one()
+            yield session, session.scalars(select(Now())).one()
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[Session, float]]:
-        """A transaction that only reads, and the time."""
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads."""
         with Session(self._reading, expire_on_commit=False) as session, session.begin():
-            yield session, session.scalars(select(_Now())).one()
+            yield session
+
+    def lock_queue(self, session: Session) -> None:
+        """Let nobody else add to the queue until the transaction ends. On SQLite one writes at a time anyway."""
+        if self._engine.dialect.name == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _QUEUE_LOCK})
 
     def _make_tables(self) -> None:
         with self._engine.begin() as connection:
@@ -113,25 +130,30 @@ class Database:
 
 
 def _engine(where: str) -> Engine:
-    url = where if "://" in where else f"sqlite:///{Path(where).absolute()}"
     expected = "an SQLite file, or an address that begins with postgresql+psycopg://"
     try:
-        kind = make_url(url).get_backend_name()
-        if kind == "sqlite":
-            engine = create_engine(
-                url, connect_args={"timeout": _BUSY_S, "check_same_thread": False}, pool_size=16, max_overflow=48
-            )
+        # A path is no address: it may have characters that mean something there.
+        url = make_url(where) if "://" in where else URL.create("sqlite", database=str(Path(where).absolute()))
+        kind = url.get_backend_name()
+        if kind == "sqlite" and url.database not in (None, "", ":memory:"):  # which each connection has one of its own
+            waits = {"timeout": BUSY_S, "check_same_thread": False}
+            engine = create_engine(url, connect_args=waits, **_POOL)
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         if kind == "postgresql":
-            return create_engine(url, pool_pre_ping=True, pool_size=16, max_overflow=48)
+            if url.drivername == kind:
+                url = url.set(drivername="postgresql+psycopg")
+            engine = create_engine(url, connect_args=_ALIVE, pool_pre_ping=True, **_POOL)
+            event.listen(engine, "connect", _set_up_postgresql)
+            return engine
     except ArgumentError as error:
         raise StoreError("store", expected=expected, got=str(error), remedy="Correct --store.") from error
     except ModuleNotFoundError as error:
         remedy = "Install it with `pip install 'edgeplan[postgres]'`."
         raise StoreError("store", expected="a driver for it", got=f"no {error.name}", remedy=remedy) from error
-    raise StoreError("store", expected=expected, got=f"{kind}://", remedy="Correct --store.")
+    got = "a database in memory" if kind == "sqlite" else f"{kind}://"
+    raise StoreError("store", expected=expected, got=got, remedy="Correct --store.")
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
@@ -141,6 +163,13 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA synchronous = FULL")  # what was accepted outlives the plug
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _set_up_postgresql(connection: Any, _: Any) -> None:
+    # The second: a host that is lost in the middle of a transaction would hold the rows that it locked for hours.
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(f"SET {name} = {round(1e3 * BUSY_S)}")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

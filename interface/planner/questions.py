@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,20 @@ def scenario_of(given: str | dict[str, Any], limits: PlannerLimits) -> Scenario:
     ScenarioError
         It is too long, is no YAML, does not fit the schema, or is one with an accelerator.
     """
+    text = given if isinstance(given, str) else json.dumps(given)
+    if (n_bytes := len(text.encode(errors="replace"))) > limits.max_scenario_bytes:
+        raise ScenarioError(
+            "scenario",
+            expected=f"at most {limits.max_scenario_bytes} bytes",
+            got=f"{n_bytes}",
+            remedy="Leave out what is not needed.",
+        )
     if isinstance(given, str):
-        if len(given.encode(errors="replace")) > limits.max_scenario_bytes:
-            raise ScenarioError(
-                "scenario",
-                expected=f"at most {limits.max_scenario_bytes} bytes",
-                got=f"{len(given)} characters",
-                remedy="Leave out what is not needed.",
-            )
         try:
             # Derived from the safe loader: it makes plain data only.
             given = yaml.load(given, Loader=_PlainLoader)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            got = " ".join(str(error).split())[:300]
+        except Exception as error:  # its constructors raise whatever Python does over what they cannot make
+            got = " ".join(str(error).split())[:300] or type(error).__name__
             raise ScenarioError("scenario", expected="YAML", got=got, remedy="Correct the syntax.") from error
     if isinstance(given, dict) and "accelerator" in given:
         raise ScenarioError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .tables import EventRow, JobRow, ProfileRow
+if TYPE_CHECKING:  # a process that solves knows questions, and no database
+    from .tables import EventRow, JobRow, ProfileRow
 
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 Asked = Literal["plan", "front"]
@@ -61,7 +62,7 @@ class StoredEvent:
     Attributes
     ----------
     number : int
-        From 1 within the job, without gaps.
+        Within the job, without gaps; where it is begun anew they go on.
     kind : {'status', 'progress'}
     data : str
         JSON.

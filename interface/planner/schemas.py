@@ -6,9 +6,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from ..serving.http.refusal import Refused
+
 DIGEST = r"^[0-9a-f]{64}$"
 Digest = Annotated[str, Field(pattern=DIGEST)]
 MAX_SEED = 2**31 - 1
+TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": TEXT}}}
+LONG_HEADER: dict[int | str, dict[str, Any]] = {431: {"model": Refused, "description": "The header is too long."}}
+EVENT: dict[str, Any] = {
+    "schema": {
+        "type": "object",
+        "description": "Each event; `data` is JSON.",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": ["status", "progress"]},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["id", "event", "data"],
+    }
+}
 
 
 class AskJob(BaseModel):

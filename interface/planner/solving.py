@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from ...formulation import EdgePlanError
 from ...runtime_bridge.planner_process import NICENESS, PlannerProcess, end_with_parent
 from ..units import jsonable
 from .records import Claim
+
+_TOO_LARGE = "It may need more than the {:.0f} MiB that a solve may take: ask for less, or raise --solve-memory-mib."
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,13 @@ class Solving:
         finally:
             theirs.close()
         self._process = PlannerProcess(process, ours)
+        self._most_mib = max_memory_bytes / 2**20
 
     def __enter__(self) -> Solving:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.stop()
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.process.pid or 0
 
     def next(self, within_s: float) -> Message | None:
         """What it says next; None where it says nothing within that time."""
@@ -84,7 +83,10 @@ class Solving:
                 return connection.recv()
         except (EOFError, OSError):
             pass
-        return Message("died", text=f"The process that solved it {self._process.how_it_ended()}.")
+        how = self._process.how_it_ended()
+        # Libraries that are given no memory abort.
+        hint = _TOO_LARGE.format(self._most_mib) if self._process.process.exitcode == -signal.SIGABRT else ""
+        return Message("died", text=f"The process that solved it {how}. {hint}".rstrip())
 
 
 def _solve(connection: Connection, claim: Claim, max_memory_bytes: int) -> None:
@@ -107,11 +109,9 @@ def _solve(connection: Connection, claim: Claim, max_memory_bytes: int) -> None:
     except EdgePlanError as error:
         send(Message("failed", text=str(error)))
     except MemoryError:
-        send(
-            Message("failed", text=f"It needs more than the {max_memory_bytes / 2**20:.0f} MiB that a solve may take.")
-        )
+        send(Message("failed", text=_TOO_LARGE.format(max_memory_bytes / 2**20)))
     except Exception as error:  # as words: what a library raises may not survive the way
-        send(Message("failed", text=f"It failed inside: {error!r}"[:1000]))
+        send(Message("failed", text=f"It failed inside: {repr(error)[:1000]}. Report this error."))
 
 
 def _bound_memory(most_bytes: int) -> None:

@@ -14,6 +14,9 @@ from .records import ProfileRecord, Question
 from .schemas import AskJob
 from .store import JobStore
 
+_UNWRITABLE = ValueError, OverflowError, RecursionError
+"""Of what no text, number or JSON can hold: lone surrogates, numbers that are none, endless sizes or nesting."""
+
 
 def asked_question(jobs: JobStore, limits: PlannerLimits, asked: AskJob) -> Question:
     """The question that a request asks, its profile in the store.
@@ -27,11 +30,11 @@ def asked_question(jobs: JobStore, limits: PlannerLimits, asked: AskJob) -> Ques
     """
     if (asked.profile is None) == (asked.profile_id is None):
         got = "neither" if asked.profile is None else "both"
-        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got)
+        raise Refusal(400, "request", "either `profile` or `profile_id`", got=got, remedy="Send one of them.")
     try:
         scenario = scenario_of(asked.scenario, limits)
         if asked.profile_id is not None:
-            text = jobs.profile_text(asked.profile_id)
+            text = jobs.used_profile(asked.profile_id)
             if text is None:
                 remedy = "Upload it: POST /profiles."
                 raise Refusal(404, f"profile {asked.profile_id[:12]}…", "one that was uploaded", remedy=remedy)
@@ -52,7 +55,7 @@ def asked_question(jobs: JobStore, limits: PlannerLimits, asked: AskJob) -> Ques
         if asked.profile is not None:
             jobs.add_profile(profile_id, _names(profile), profile.model_dump_json())
         return question
-    except ValueError as error:  # what no text can hold, or no JSON: lone surrogates, numbers that are none
+    except _UNWRITABLE as error:
         raise _unwritable(error) from error
 
 
@@ -69,12 +72,13 @@ def kept_profile(jobs: JobStore, given: dict[str, Any]) -> tuple[ProfileRecord, 
     try:
         profile = profile_of(given)
         return jobs.add_profile(profile_digest(profile), _names(profile), profile.model_dump_json())
-    except ValueError as error:
+    except _UNWRITABLE as error:
         raise _unwritable(error) from error
 
 
-def _unwritable(error: ValueError) -> Refusal:
-    return Refusal(400, "request", "text and numbers that JSON can hold", got=str(error)[:200])
+def _unwritable(error: Exception) -> Refusal:
+    expected = "text and numbers that can be written down"
+    return Refusal(400, "request", expected, got=str(error)[:200], remedy="Correct it.")
 
 
 def _names(profile: Profile) -> tuple[str, ...]:

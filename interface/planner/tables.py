@@ -64,14 +64,11 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(Text, default="")
     result: Mapped[str | None] = mapped_column(Text, default=None, deferred=True)
 
-    __table_args__ = (
-        Index("ix_planner_jobs_waiting", "status", "queued_s"),
-        Index("ix_planner_jobs_created", "created_s"),
-    )
+    __table_args__ = (Index("ix_planner_jobs_waiting", "status", "queued_s"),)
 
 
 class EventRow(Base):
-    """Something that happened to a job, numbered from 1 within it."""
+    """Something that happened to a job, numbered within it."""
 
     __tablename__ = "planner_events"
 

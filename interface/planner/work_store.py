@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from ..units import jsonable
 from .database import Database
 from .limits import PlannerLimits
-from .records import Claim, JobStatus, question_of_row
-from .store import add_event, set_status
+from .records import Claim, question_of_row
+from .store import CANCELLED, add_event, set_status
 from .tables import JobRow, ProfileRow, WorkerRow
 
 Verdict = Literal["go on", "cancel", "lost"]
@@ -48,10 +48,10 @@ class WorkStore:
                 if row is None:
                     return None
                 if row.cancel:
-                    row.error = "cancelled"
+                    row.error = CANCELLED
                     set_status(session, row, "cancelled", now_s)
                 elif row.attempt >= self._limits.max_attempts:
-                    row.error = f"its worker was lost {row.attempt} times"
+                    row.error = f"Its worker was lost {row.attempt} times; the workers' log says more. Ask again."
                     set_status(session, row, "failed", now_s)
                 else:
                     return self._taken(session, row, now_s)
@@ -70,24 +70,33 @@ class WorkStore:
             return "cancel" if row.cancel else "go on"
 
     def finish(
-        self, claim: Claim, status: JobStatus, *, result: str | None = None, outcome: str = "", error: str = ""
+        self,
+        claim: Claim,
+        status: Literal["done", "failed"],
+        *,
+        result: str | None = None,
+        outcome: str = "",
+        error: str = "",
     ) -> bool:
         """End a job. False where it was not this worker's any more: then nothing is written."""
         with self._database.writing() as (session, now_s):
             row = self._held(session, claim)
             if row is None:
                 return False
-            row.result, row.outcome, row.error = result, outcome, error.replace("\0", "")[:2000]
+            row.result, row.outcome, row.error = result, outcome, _words(error)
             set_status(session, row, status, now_s)
             return True
 
     def give_back(self, claim: Claim, error: str = "") -> bool:
-        """Let another worker run a job: for it was not this one's fault, or because of an error, which counts."""
+        """Let go of a job, so that another worker runs it, unless somebody wants it cancelled.
+
+        It costs an attempt where there was an error; without one it was not this job's fault.
+        """
         with self._database.writing() as (session, now_s):
             row = self._held(session, claim)
             if row is None:
                 return False
-            row.error = error.replace("\0", "")[:2000]
+            row.error = CANCELLED if row.cancel else _words(error)
             if row.cancel:
                 set_status(session, row, "cancelled", now_s)
             elif error and row.attempt >= self._limits.max_attempts:
@@ -114,6 +123,7 @@ class WorkStore:
         profile.used_s = now_s
         row.attempt += 1
         row.started_s = now_s
+        row.progress = "{}"
         set_status(session, row, "running", now_s)
         row.claim = token = uuid.uuid4().hex
         row.lease_until_s = now_s + self._limits.lease_s
@@ -122,3 +132,8 @@ class WorkStore:
     def _held(self, session: Session, claim: Claim) -> JobRow | None:
         row = session.get(JobRow, claim.question.id, with_for_update=True)
         return row if row is not None and row.claim == claim.token else None
+
+
+def _words(error: str) -> str:
+    """What a database can keep of an error: PostgreSQL no NUL, neither of them half a character."""
+    return error.replace("\0", "").encode(errors="replace").decode()[:2000]

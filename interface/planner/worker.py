@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,9 +22,10 @@ from .store import JobStore
 from .work_store import WorkStore
 
 POLL_S = 0.5
-"""How often a worker that has nothing to do looks for a job, and one that works says that it lives."""
+"""How often a worker that has nothing to do looks for a job, and one that works says that it lives, if leases allow."""
 _FORGET_S = 60.0
 _RETRY_S = 1.0
+_LATE = "It took much longer than its time limit, and was ended. Ask for less at once, or of another method."
 
 
 class Workers:
@@ -48,6 +50,7 @@ class Workers:
         self._limits = limits
         self._slots = slots
         self._forgets = forgets
+        self._beat_s = min(POLL_S, limits.lease_s / 4)
         self.id = uuid.uuid4().hex
         self._stop = threading.Event()
         self._wake = threading.Semaphore(0)
@@ -96,23 +99,24 @@ class Workers:
         try:
             with Solving(claim, self._limits.max_memory_bytes) as solving:
                 ended = self._followed(claim, solving)
-        except OSError as error:  # no process could be started
-            ended = Message("died", text=f"No process could be started: {error}.")
-        if ended is not None:
-            self._hand_in(claim, ended)
-        how = "given up" if ended is None else ended.outcome or ended.kind
+        except Exception as error:  # for one that no process could be started: a moment later one may
+            ended = Message("died", text=f"It could not be solved here: {error!r}.")
+            self._stop.wait(_RETRY_S)
+        written = ended is not None and self._hand_in(claim, ended)
+        how = ended.outcome or ended.kind if ended is not None and written else "given up"
         message = f"Job {question.id[:12]} ({question.name}) ended after {time.monotonic() - began_s:.1f} s: {how}."
         event(logging.INFO, "job", message, **said, how=how, error="" if ended is None else ended.text[:500])
 
     def _followed(self, claim: Claim, solving: Solving) -> Message | None:
         """Pass progress on until there is an answer; None where the job is not this worker's to end any more."""
-        news = News()
+        news, untold = News(), list[dict[str, Any]]()
         ends_s = time.monotonic() + 4 * claim.question.time_limit_s + JOB_GRACE_S
         beat_s = heard_s = time.monotonic()
         while True:
-            message = solving.next(POLL_S / 2)
+            message = solving.next(self._beat_s / 2)
             if message is not None and message.kind != "progress":
-                self._retried(lambda: self._work.beat(claim, news.last()))
+                untold.extend(news.last())
+                self._retried(lambda: self._work.beat(claim, untold) != "lost")
                 return message
             if message is not None and message.data is not None:
                 news.add(message.data)
@@ -121,11 +125,13 @@ class Workers:
                 self._retried(lambda: self._work.give_back(claim))
                 return None
             if now_s > ends_s:
-                return Message("failed", text="It took much longer than its time limit, and was ended.")
-            if now_s - beat_s < POLL_S and not news.is_due(now_s):
+                return Message("failed", text=_LATE)
+            if now_s - beat_s < self._beat_s and not news.is_due(now_s):
                 continue
+            untold.extend(news.due(now_s))
             try:
-                verdict = self._work.beat(claim, news.due(now_s))
+                verdict = self._work.beat(claim, untold)
+                untold.clear()
                 beat_s = heard_s = now_s
             except SQLAlchemyError as error:
                 _trouble(error)
@@ -133,29 +139,30 @@ class Workers:
                 # Another worker has it by now; two solves of one question would be one too many.
                 verdict = "lost" if now_s - heard_s > self._limits.lease_s else "go on"
             if verdict == "cancel":
-                self._retried(lambda: self._work.finish(claim, "cancelled", error="cancelled while it ran"))
+                self._retried(lambda: self._work.give_back(claim))
             if verdict != "go on":
                 return None
 
-    def _hand_in(self, claim: Claim, ended: Message) -> None:
+    def _hand_in(self, claim: Claim, ended: Message) -> bool:
         if ended.kind == "answer":
-            self._retried(lambda: self._work.finish(claim, "done", result=ended.text, outcome=ended.outcome))
-        elif ended.kind == "failed":
-            self._retried(lambda: self._work.finish(claim, "failed", error=ended.text))
-        else:
-            self._retried(lambda: self._work.give_back(claim, ended.text))
+            return self._retried(lambda: self._work.finish(claim, "done", result=ended.text, outcome=ended.outcome))
+        if ended.kind == "failed":
+            return self._retried(lambda: self._work.finish(claim, "failed", error=ended.text))
+        return self._retried(lambda: self._work.give_back(claim, ended.text))
 
-    def _retried(self, write: Callable[[], object]) -> None:
-        """Write, as long as the claim may hold: a store that is away for a moment costs no answer."""
+    def _retried(self, write: Callable[[], bool]) -> bool:
+        """Write, as long as the claim may hold: a store that is away for a moment costs no answer.
+
+        Returns whether it was written.
+        """
         until_s = time.monotonic() + self._limits.lease_s
         while True:
             try:
-                write()
-                return
+                return write()
             except SQLAlchemyError as error:
                 _trouble(error)
                 if time.monotonic() > until_s:
-                    return
+                    return False
                 time.sleep(_RETRY_S)
 
     def _keep_house(self) -> None:

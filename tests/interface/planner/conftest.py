@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -73,7 +74,7 @@ def postgres() -> Iterator[str]:
                         time.sleep(0.05)
                 yield f"postgresql+psycopg://edgeplan@/postgres?host={folder}"
             finally:
-                server.terminate()
+                server.send_signal(signal.SIGQUIT)  # at once: nobody wants what it has any more
                 server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,9 +32,11 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, token: str | None = None, workers: int = 1, where: str | None = None) -> Iterator[Served]:
-    limits = PlannerLimits()
-    database = Database(where or str(folder / "planner.db"))
+def served(
+    folder: Path, token: str | None = None, workers: int = 1, limits: PlannerLimits | None = None
+) -> Iterator[Served]:
+    limits = limits or PlannerLimits()
+    database = Database(str(folder / "planner.db"))
     jobs = JobStore(database, limits)
     crew = Workers(jobs, WorkStore(database, limits), limits, workers)
     app = create_app(jobs, limits, AppSettings(token), crew.wake)

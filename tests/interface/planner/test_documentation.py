@@ -14,6 +14,7 @@ import pytest
 import typer
 from edgeplan.formulation import Plan
 from edgeplan.interface.cli import app
+from edgeplan.interface.planner.database import BUSY_S
 from edgeplan.interface.planner.limits import PlannerLimits
 
 from .loopback import served
@@ -61,10 +62,10 @@ def test_command_lines_exist_and_limits_are_as_said() -> None:
     everything = {o for c in (command, command.commands["worker"]) for p in c.params for o in p.opts}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= everything
     limits = PlannerLimits()
-    defaults = {parameter.name: parameter.default for parameter in command.params}
-    for name, of_command in (("max_queued", "max_queued"), ("keep_jobs", "keep_jobs"), ("lease_s", "lease_s")):
-        assert getattr(limits, name) == defaults[of_command]
     assert f"`--lease` seconds ({limits.lease_s:g})" in PAGE
     assert f"`--keep-days` ({limits.keep_days:g}), `--keep-jobs` ({limits.keep_jobs})" in PAGE
     assert limits.max_attempts == 3
-    assert limits.max_streams == 100
+    assert f"{limits.max_streams} clients follow events" in PAGE
+    assert f"({limits.max_scenario_bytes // 1024} KiB)" in PAGE
+    assert f"({limits.max_cells:,})" in PAGE
+    assert f"longer than {BUSY_S:g} s" in PAGE

@@ -15,10 +15,14 @@ import pytest
 pytest.importorskip("playwright", reason="a browser is driven through playwright")
 
 from edgeplan.formulation import Plan
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from edgeplan.interface.planner.database import Database
+from edgeplan.interface.planner.limits import PlannerLimits
+from edgeplan.interface.planner.work_store import WorkStore
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
 from .asked import LARGE, asked_for
 from .loopback import Served, served
+from .stored import submit, taken, until
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -95,6 +99,11 @@ def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: P
     Plan.model_validate(json.loads(Path(download.value.path()).read_text()))
     report = page.request.get(service.address + "/" + str(page.locator("#report").get_attribute("href")))
     assert report.status == 200
+    drawn = page.context.new_page()  # it runs apart from the page's origin, and draws all the same
+    drawn.goto(service.address + "/" + str(page.locator("#report").get_attribute("href")))
+    expect(drawn.locator(".plot svg.main-svg").first).to_be_visible()
+    assert drawn.evaluate("origin") == "null"
+    drawn.close()
     for width in (320, 360, 800, 1920):
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_timeout(50)
@@ -124,6 +133,48 @@ def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, pag
     expect(page.locator("#facts")).to_contain_text("cancelled")
     assert page.evaluate("window.hurt") is None
     assert page.locator("main img").count() == 0
+
+
+def test_answers_about_one_job_do_not_show_up_in_another(service: Served, page: Page) -> None:
+    names = "asked first", "asked then"
+    jobs = [submit(service.jobs, number, name) for number, name in enumerate(names)]
+    for job in jobs:
+        until(service.jobs, job, lambda job: job.status == "failed")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(f"/jobs/{jobs[0]}$"), hold)
+    page.goto(service.address)
+    page.locator("#jobs").get_by_text(names[0]).click()
+    while not held:
+        page.wait_for_timeout(20)
+    page.locator("#jobs").get_by_text(names[1]).click()
+    expect(page.locator("#title")).to_have_text(names[1])
+    expect(page.locator("#facts")).to_contain_text("failed")
+    with page.expect_response(re.compile(f"/jobs/{jobs[0]}$")):
+        held[0].continue_()
+    page.set_viewport_size({"width": 900, "height": 800})  # it draws anew
+    page.wait_for_timeout(200)
+    expect(page.locator("#title")).to_have_text(names[1])
+
+
+def test_a_job_that_is_begun_again_is_drawn_from_its_beginning(page: Page, tmp_path: Path) -> None:
+    known = {"elapsed_s": 1.0, "bound": 1e3, "gap": 0.5, "model": "", "hypervolume": None, "front": None}
+    with served(tmp_path, workers=0) as service, Database(str(tmp_path / "planner.db")) as database:
+        submit(service.jobs)
+        work = WorkStore(database, PlannerLimits())
+        for policy, objective in (("first try", 5e3), ("second try", 9e3)):
+            claim = taken(work)
+            work.beat(claim, [{**known, "policy": policy, "objective": objective}])
+            if policy == "first try":
+                work.give_back(claim)
+        page.goto(service.address)
+        page.locator("#jobs").get_by_text("asked").click()
+        expect(page.locator("#facts")).to_contain_text("second try")
+        expect(page.locator("#facts")).to_contain_text("9.00 ms")
+        expect(page.locator("path.incumbent")).to_have_count(1)
 
 
 def test_what_is_refused_is_said(service: Served, page: Page) -> None:

@@ -84,7 +84,7 @@ def test_every_route_says_what_it_answers(app: PlannerApp) -> None:
     for path, methods in app.openapi()["paths"].items():
         for operation in methods.values():
             responses = operation["responses"]
-            assert responses.keys() >= {"400", "401", "408", "413", "415", "500", "503"}, path
+            assert responses.keys() >= {"400", "401", "408", "413", "415", "431", "500", "503"}, path
             assert "422" not in responses
             assert operation["description"], path
             for status, response in responses.items():

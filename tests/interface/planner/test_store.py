@@ -5,52 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from edgeplan.interface.planner.database import Database, StoreError
-from edgeplan.interface.planner.limits import PlannerLimits
-from edgeplan.interface.planner.records import ENDED, Claim, JobRecord, Question
-from edgeplan.interface.planner.store import JobStore, QueueFull
-from edgeplan.interface.planner.tables import JobRow, MetaRow
+from edgeplan.interface.planner import store as module
+from edgeplan.interface.planner.database import Database
+from edgeplan.interface.planner.records import Question
+from edgeplan.interface.planner.store import JobStore, QueueFull, set_status
+from edgeplan.interface.planner.tables import JobRow
 from edgeplan.interface.planner.work_store import WorkStore
 
 from .conftest import LIMITS
-
-PROFILE = "a" * 64
-
-
-def there(job: JobRecord | None) -> JobRecord:
-    assert job is not None, "jobs that were submitted are there"
-    return job
-
-
-def ask(jobs: JobStore, number: int = 0) -> Question:
-    jobs.add_profile(PROFILE, ("m0",), "{}")
-    return Question(f"{number:064x}", f"question {number}", "plan", "auto", 1.0, 0, "{}", PROFILE)
-
-
-def submit(jobs: JobStore, number: int = 0) -> str:
-    return jobs.submit(ask(jobs, number)).id
-
-
-def taken(work: WorkStore) -> Claim:
-    claim = work.claim()
-    assert claim is not None
-    return claim
-
-
-def lose(database: Database, claim: Claim) -> None:
-    """Let a worker have been silent for too long."""
-    with database.writing() as (session, _):
-        session.get_one(JobRow, claim.question.id).lease_until_s = 1.0
-
-
-def statuses(jobs: JobStore, job_id: str) -> list[str]:
-    events, _ = jobs.events(job_id, 0)
-    assert [event.number for event in events] == list(range(1, len(events) + 1))
-    return [json.loads(event.data)["status"] for event in events if event.kind == "status"]
+from .stored import PROFILE, ask, lose, statuses, submit, taken, there
 
 
 def test_the_same_question_is_one_job(jobs: JobStore, work: WorkStore) -> None:
@@ -93,11 +60,33 @@ def test_many_clients_at_once_make_one_job(jobs: JobStore) -> None:
 def test_failed_and_cancelled_questions_are_asked_anew(jobs: JobStore, work: WorkStore) -> None:
     job = submit(jobs)
     work.finish(taken(work), "failed", error="broken")
+    failed = jobs.events(job, 0)[0][-1]
     assert jobs.submit(ask(jobs)).status == "queued"
+    assert statuses(jobs, job) == ["queued"]  # what an earlier attempt told would be taken for this one's
+    assert [event.number for event in jobs.events(job, failed.number)[0]] == [failed.number + 1]
     assert there(jobs.cancel(job)).status == "cancelled"
     assert jobs.submit(ask(jobs)).status == "queued"
     assert taken(work).attempt == 1
-    assert statuses(jobs, job) == ["queued", "running", "failed", "queued", "cancelled", "queued", "running"]
+    assert statuses(jobs, job) == ["queued", "running"]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_who_asks_for_a_job_that_is_being_cancelled_gets_an_answer(
+    jobs: JobStore, work: WorkStore, heard: bool
+) -> None:
+    job = submit(jobs)
+    claim = taken(work)
+    jobs.cancel(job)
+    if heard:  # its worker is about to let go of it
+        assert work.beat(claim) == "cancel"
+    assert jobs.submit(ask(jobs)).status == "running"
+    if heard:
+        assert work.give_back(claim)
+        claim = taken(work)
+        assert claim.attempt == 1
+    assert work.beat(claim) == "go on"
+    assert work.finish(claim, "done", result="1")
+    assert there(jobs.get(job)).status == "done"
 
 
 def test_the_queue_is_bounded_but_what_is_known_is_not_refused(jobs: JobStore) -> None:
@@ -108,71 +97,30 @@ def test_the_queue_is_bounded_but_what_is_known_is_not_refused(jobs: JobStore) -
     assert jobs.submit(ask(jobs, 3)).asked == 2
 
 
-def test_the_oldest_goes_first_and_nobody_gets_a_job_twice(jobs: JobStore, work: WorkStore) -> None:
-    wanted = [submit(jobs, number) for number in range(12)]
-    assert taken(work).question.id == wanted[0]
-    claims: list[str] = []
+def test_the_queue_is_bounded_for_those_who_come_at_once_too(database: Database, jobs: JobStore) -> None:
+    few = JobStore(database, replace(LIMITS, max_queued=4))
+    questions = [ask(jobs, number) for number in range(16)]
+    start = threading.Barrier(len(questions))
 
-    def take_all() -> None:
-        while (claim := work.claim()) is not None:
-            claims.append(claim.question.id)
+    def is_taken(question: Question) -> bool:
+        start.wait()
+        try:
+            return few.submit(question).status == "queued"
+        except QueueFull:
+            return False
 
-    threads = [threading.Thread(target=take_all) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(claims) == sorted(wanted[1:])
-
-
-def test_a_silent_worker_loses_its_job_and_can_write_nothing_more(
-    database: Database, jobs: JobStore, work: WorkStore
-) -> None:
-    job = submit(jobs)
-    lost = taken(work)
-    assert work.claim() is None
-    lose(database, lost)
-    heir = taken(work)
-    assert heir.question.id == job
-    assert heir.attempt == 2
-    assert work.beat(lost, [{"objective": 1.0, "front": None}]) == "lost"
-    assert not work.finish(lost, "done", result='"lost"')
-    assert not work.give_back(lost)
-    assert work.finish(heir, "done", result='"heir"')
-    assert not work.finish(heir, "done", result='"twice"')
-    assert jobs.result(job) == '"heir"'
-    assert statuses(jobs, job) == ["queued", "running", "running", "done"]
+    with ThreadPoolExecutor(len(questions)) as pool:
+        assert sum(pool.map(is_taken, questions)) == 4
+    assert jobs.counts().jobs == {"queued": 4}
 
 
-def test_a_heartbeat_keeps_the_job(database: Database, jobs: JobStore, work: WorkStore) -> None:
+def test_the_last_jobs_are_those_that_were_asked_for_last(jobs: JobStore) -> None:
+    first, second = submit(jobs), submit(jobs, 1)
+    jobs.cancel(first)
+    time.sleep(0.003)  # the clock of SQLite has milliseconds
     submit(jobs)
-    claim = taken(work)
-    lose(database, claim)
-    assert work.beat(claim) == "go on"
-    assert work.claim() is None
-
-
-def test_attempts_are_bounded(database: Database, jobs: JobStore, work: WorkStore) -> None:
-    job = submit(jobs)
-    for attempt in range(1, LIMITS.max_attempts + 1):
-        claim = taken(work)
-        assert claim.attempt == attempt
-        if attempt % 2:
-            lose(database, claim)
-        else:
-            work.give_back(claim, "it crashed")
-    assert work.claim() is None
-    found = jobs.get(job)
-    assert found is not None
-    assert found.status == "failed"
-    assert found.error
-
-
-def test_what_is_given_back_in_order_costs_no_attempt(jobs: JobStore, work: WorkStore) -> None:
-    submit(jobs)
-    for _ in range(2 * LIMITS.max_attempts):
-        assert work.give_back(taken(work))
-    assert taken(work).attempt == 1
+    assert [job.id for job in jobs.jobs(None, 10)] == [first, second]
+    assert [job.id for job in jobs.jobs("queued", 1)] == [first]
 
 
 def test_cancel_before_while_and_after(database: Database, jobs: JobStore, work: WorkStore) -> None:
@@ -182,7 +130,8 @@ def test_cancel_before_while_and_after(database: Database, jobs: JobStore, work:
     assert claim.question.id == running
     assert there(jobs.cancel(running)).status == "running"
     assert work.beat(claim) == "cancel"
-    assert work.finish(claim, "cancelled")
+    assert work.give_back(claim)
+    assert there(jobs.get(running)).status == "cancelled"
     lose(database, taken(work))
     assert there(jobs.cancel(lost)).status == "cancelled"
     work.finish(taken(work), "done", result="1")
@@ -201,7 +150,7 @@ def test_a_cancelled_job_whose_worker_was_lost_is_not_begun_again(
     assert there(jobs.get(job)).status == "cancelled"
 
 
-def test_events_go_on_where_a_client_left_off(jobs: JobStore, work: WorkStore) -> None:
+def test_events_go_on_where_a_client_left_off(database: Database, jobs: JobStore, work: WorkStore) -> None:
     job = submit(jobs)
     claim = taken(work)
     for number in range(5):
@@ -217,11 +166,17 @@ def test_events_go_on_where_a_client_left_off(jobs: JobStore, work: WorkStore) -
     assert json.loads(last.data)["status"] == "done"
     assert jobs.events(job, 8) == ([], True)
     assert jobs.events("f" * 64, 0) == ([], True)
+    time.sleep(0.003)  # the clock of SQLite has milliseconds
+    JobStore(database, replace(LIMITS, keep_days=0.0)).forget()
+    submit(jobs)
+    (first,), over = jobs.events(job, 8)  # of a job that is no more: this one's events come from the first on
+    assert (first.number, over) == (1, False)
 
 
 def test_old_results_and_profiles_are_forgotten_but_nothing_that_is_needed(
-    database: Database, jobs: JobStore, work: WorkStore
+    database: Database, jobs: JobStore, work: WorkStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_FORGOTTEN_AT_ONCE", 2)  # as many turns as it takes
     ended = [submit(jobs, number) for number in range(8)]
     for _ in ended:
         work.finish(taken(work), "done", result="1")
@@ -242,10 +197,39 @@ def test_old_results_and_profiles_are_forgotten_but_nothing_that_is_needed(
     assert {job.status for job in jobs.jobs(None, 100)} <= {"queued", "running"}
 
 
+def test_a_profile_that_is_asked_for_outlives_later_ones(database: Database, jobs: JobStore) -> None:
+    digests = [f"{number:064x}" for number in range(3)]
+    for digest in digests:
+        jobs.add_profile(digest, ("m",), "{}")
+        time.sleep(0.003)
+    assert jobs.used_profile(digests[0]) == "{}"
+    assert jobs.used_profile("f" * 64) is None
+    JobStore(database, replace(LIMITS, max_profiles=1)).forget()
+    assert [jobs.profile(digest) is not None for digest in digests] == [True, False, False]
+
+
+@pytest.mark.parametrize("where", ["postgresql"], indirect=True)
+def test_a_job_that_is_just_asked_for_anew_is_not_forgotten(
+    database: Database, jobs: JobStore, work: WorkStore
+) -> None:
+    job = submit(jobs)
+    work.finish(taken(work), "failed", error="broken")
+    none = JobStore(database, replace(LIMITS, keep_days=0.0))
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as (session, now_s):
+            set_status(session, session.get_one(JobRow, job, with_for_update=True), "queued", now_s)
+            session.flush()
+            forgotten = pool.submit(none.forget)
+            time.sleep(0.2)
+        assert forgotten.result(20) == 0
+    assert there(jobs.get(job)).status == "queued"
+
+
 def test_counts_and_workers(database: Database, jobs: JobStore, work: WorkStore) -> None:
     work.here("one", "host", 1, 2)
     work.here("one", "host", 1, 3)
     work.here("two", "host", 2, 1)
+    work.here("server", "host", 3, 0)
     submit(jobs, 1)
     submit(jobs, 2)
     taken(work)
@@ -258,82 +242,3 @@ def test_counts_and_workers(database: Database, jobs: JobStore, work: WorkStore)
     impatient = JobStore(database, replace(LIMITS, lease_s=0.001))
     time.sleep(0.01)
     assert impatient.counts().workers == 0
-
-
-def test_every_job_ends_exactly_once_however_workers_die(database: Database, jobs: JobStore) -> None:
-    """Workers that vanish, come back too late, crash and give back, all at random."""
-    wanted = [submit(jobs, number) for number in range(10)]
-    patient = replace(LIMITS, max_attempts=100, lease_s=0.05)
-    accepted: list[tuple[str, str]] = []
-
-    def live(seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        store = WorkStore(database, patient)
-        zombies: list[Claim] = []
-        while any(job.status not in ENDED for job in jobs.jobs(None, 100)):
-            claim = store.claim()
-            if claim is None:
-                time.sleep(0.01)
-                continue
-            fate = rng.random()
-            if fate < 0.3:
-                zombies.append(claim)
-            elif fate < 0.4:
-                store.give_back(claim, "crash")
-            else:
-                result = json.dumps([claim.token])
-                if store.finish(claim, "done", result=result):
-                    accepted.append((claim.question.id, result))
-            if zombies and rng.random() < 0.5:
-                late = zombies.pop(0)
-                result = json.dumps([late.token])
-                if store.finish(late, "done", result=result):
-                    accepted.append((late.question.id, result))
-
-    threads = [threading.Thread(target=live, args=(seed,)) for seed in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    assert sorted(job for job, _ in accepted) == sorted(wanted)
-    assert dict(accepted) == {job: jobs.result(job) for job in wanted}
-    for job in wanted:
-        assert [status in ENDED for status in statuses(jobs, job)].count(True) == 1
-
-
-def test_what_no_text_can_hold_is_kept_out_of_it(jobs: JobStore, work: WorkStore) -> None:
-    job = submit(jobs)
-    assert work.finish(taken(work), "failed", error="a\0b" + "x" * 10_000)
-    assert there(jobs.get(job)).error.startswith("abx")
-
-
-def test_a_store_outlives_its_processes(where: str, jobs: JobStore, work: WorkStore) -> None:
-    job = submit(jobs)
-    with_result = submit(jobs, 1)
-    taken(work)
-    work.finish(taken(work), "done", result="[1]")
-    again = Database(where)
-    store = JobStore(again, PlannerLimits())
-    assert there(store.get(job)).status == "running"
-    assert store.result(with_result) == "[1]"
-    again.close()
-
-
-@pytest.mark.parametrize(
-    "wrong", ["mysql://host/name", "nothing://", "postgresql+psycopg://nobody@127.0.0.1:1/none", "/no/such/folder/x.db"]
-)
-def test_what_is_no_store_is_refused(wrong: str) -> None:
-    with pytest.raises(StoreError, match="store"):
-        Database(wrong)
-
-
-def test_a_store_of_another_version_is_refused_and_left_as_it_is(
-    where: str, database: Database, jobs: JobStore
-) -> None:
-    job = submit(jobs)
-    with database.writing() as (session, _):
-        session.get_one(MetaRow, "schema_version").value = "99"
-    with pytest.raises(StoreError, match="version 99"):
-        Database(where)
-    assert jobs.get(job) is not None
