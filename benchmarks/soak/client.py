@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from edgeplan.runtime_bridge.clock import now_us
 
 from soak.accounts import Ledger
 from soak.bench import INPUTS, Bench
-from soak.samples import Samples
+from soak.samples import WARM_UP, Samples
 
 RESOLVE_LIMIT_S = 1.0
 
@@ -61,6 +62,7 @@ class Soak:
         self.samples = Samples()
         self.capacity_hz = 0.0
         self.stop = asyncio.Event()
+        self._warm_until_s = math.inf
         self._control, self._asking = control, asyncio.Lock()
         self.told: list[tuple[float, str]] = []
 
@@ -87,6 +89,7 @@ class Soak:
         streams = [Stream(model=name, arrival=Poisson(rate_hz=rate_hz)) for name in self.bench.questions]
         arrivals = Arrivals.of(streams, self.options.minutes * 60e6, self.options.seed)
         tasks = [asyncio.create_task(task) for task in (self._sample(), self._swap(), self._break(), self._listen())]
+        self._warm_until_s = time.monotonic() + WARM_UP * self.options.minutes * 60
         await self.client.offer(arrivals, self._question, self._take)
         self.stop.set()
         await asyncio.gather(*tasks)
@@ -112,6 +115,10 @@ class Soak:
             return True
         return False
 
+    def _slot_s(self, seconds: float) -> float:
+        """So long; shorter in the warm-up, for a process comes to what it keeps by what happens and not by waiting."""
+        return seconds / self.options.warm_up_pace if time.monotonic() < self._warm_until_s else seconds
+
     async def resolve(self) -> None:
         """Ask for a re-solve, which is not waited for."""
         await self.client.call("POST", "/edgeplan/resolve", {"time_limit_s": RESOLVE_LIMIT_S})
@@ -125,7 +132,7 @@ class Soak:
     async def _swap(self) -> None:
         """Back and forth between the plan that serves and the one before."""
         await self.order("swap", 1)  # so that there is one
-        while await self.rest(self.options.swap_s):
+        while await self.rest(self._slot_s(self.options.swap_s)):
             try:
                 status, job = await self.client.call("POST", "/edgeplan/rollback")
                 while status in (200, 202) and job["status"] in ("queued", "running"):
@@ -146,7 +153,7 @@ class Soak:
             return
         wanted = [each for each in self._injections.items() if each[0] not in self.options.without]
         for name, inject in itertools.cycle(wanted):
-            until_s = time.monotonic() + self.options.fault_s
+            until_s = time.monotonic() + self._slot_s(self.options.fault_s)
             fault = Fault(name, now_us())
             self.faults.append(fault)
             await inject(self)

@@ -129,7 +129,7 @@ def report(
         *about.strip().splitlines()[2:10],
         "",
         f"- command: `python benchmarks/serving_soak.py --minutes {options.minutes:g} --load {options.load:g} "
-        f"--swap-s {options.swap_s:g} --fault-s {options.fault_s:g}`",
+        f"--swap-s {options.swap_s:g} --fault-s {options.fault_s:g} --warm-up-pace {options.warm_up_pace:g}`",
         f"- machine: {fingerprint.cpu}, {os.cpu_count()} cores; {fingerprint.versions_text}",
         f"- capacity {soak.capacity_hz:.0f} requests a second, offered {n / (last_us - first_us) * 1e6:.0f}; seed "
         f"{options.seed}; deadlines ({options.deadline_factor:g} × the time on one core): {deadlines}",
