@@ -315,8 +315,9 @@ def _topological(graph: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _cycle(needs: Sequence[set[int]], done: set[int]) -> list[int]:
     """Walk backwards from a layer that never became ready until one repeats."""
     at = next(i for i in range(len(needs)) if i not in done)
-    path: list[int] = []
+    path: dict[int, None] = {}  # in the order of the walk; a list would be searched whole at every step
     while at not in path:
-        path.append(at)
+        path[at] = None
         at = min(source for source in needs[at] if source not in done)
-    return path[path.index(at) :]
+    walked = list(path)
+    return walked[walked.index(at) :]

@@ -14,6 +14,7 @@ from ...formulation import UnsupportedError, capped
 from ..logs import LogFormat, LogLevel, event, logging_to_stderr
 from ..planner.limits import PlannerLimits
 from ..signals import stop_on_signals
+from ..units import count
 
 TOKEN_VARIABLE = "EDGEPLAN_TOKEN"
 
@@ -100,7 +101,7 @@ def serve(
         app = create_app(jobs, limits, settings, crew.wake)
 
         def tell(taken: int) -> None:
-            message = f"Planning on http://{host}:{taken}/ with {workers} workers; jobs in {database.name}."
+            message = f"Planning on http://{host}:{taken}/ with {count(workers, 'worker')}; jobs in {database.name}."
             event(logging.INFO, "listening", message, host=host, port=taken, workers=workers, store=database.name)
 
         with stop_on_signals(), crew:

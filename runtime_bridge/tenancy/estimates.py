@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import gammaincinv
-from scipy.stats import binom
 
 from .events import Estimate, Window
 from .settings import ControllerSettings
@@ -44,6 +43,8 @@ def _shorten(counts: deque[tuple[float, int]], window_s: float) -> None:
 
 def median_interval(samples: Sequence[float], confidence: float) -> Estimate:
     """Median with the interval between order statistics that covers it at least so often (or the whole range)."""
+    from scipy.stats import binom  # takes a second to load
+
     ordered = np.sort(np.asarray(samples, dtype=np.float64))
     n = len(ordered)
     # Of k samples below the low end, the most for which that happens rarely enough.
