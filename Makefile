@@ -27,8 +27,9 @@ demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside
 	$(BIN)/edgeplan demo --output demo-output
 
 # What only computes runs in two processes. What serves and measures has the machine to itself.
-COMPUTING := tests/formulation tests/solvers
-ALONE := $(filter-out $(COMPUTING) %.py tests/__pycache__,$(wildcard tests/*))
+COMPUTING := tests/formulation tests/packaging tests/solvers $(addprefix tests/interface/,ci fleet throughput whatif) \
+	$(filter-out %/test_live.py %/test_solve.py,$(wildcard tests/interface/test_*.py))
+ALONE := $(addprefix --ignore=,$(COMPUTING)) tests
 
 test: $(DEV_STAMP)  ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(COMPUTING)

@@ -70,7 +70,6 @@ PLUGINS = sorted((ROOT / "examples").glob("*/README.md"))
 QUICK = [
     "catalogue.md",
     "plugins.md",
-    "reports.md",
     *(f"problems/{path.name}" for path in sorted(DOCS.glob("problems/*.md"))),
 ]
 # Pages that measure, serve or compile: in order, in a folder of their own.
@@ -89,6 +88,7 @@ ELSEWHERE = {
     "contention.md": "test_contention_page.py",
     "importing.md": "test_importing_page.py",
     "planner.md": "planner/test_documentation.py",
+    "reports.md": "test_report_documentation.py",
     "serve.md": "serving/test_serve_page.py",
     "what-if.md": "whatif/test_what_if_page.py",
 }
