@@ -28,7 +28,7 @@ demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside
 
 # What only computes runs in two processes. What serves and measures has the machine to itself.
 COMPUTING := tests/formulation tests/packaging tests/solvers $(addprefix tests/interface/,ci fleet throughput whatif) \
-	$(filter-out %/test_live.py %/test_solve.py,$(wildcard tests/interface/test_*.py))
+	$(filter-out %/test_documentation.py %/test_live.py %/test_solve.py,$(wildcard tests/interface/test_*.py))
 ALONE := $(addprefix --ignore=,$(COMPUTING)) tests
 
 test: $(DEV_STAMP)  ## the fast tests

@@ -10,6 +10,7 @@ Import this module only where a loop is about to run: it loads numba.
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,17 +35,19 @@ else:
             """Leave a function as it is; the options are those of numba's decorator of this name."""
             return lambda function: function
     else:
+        _deciding = threading.Lock()  # numba's setting is the process's
 
         def njit(**options: Any) -> Callable[[F], F]:
             """Numba's decorator of this name; what it keeps goes to the user's cache folder."""
 
             def compiled(function: F) -> F:
-                chosen = numba.config.CACHE_DIR
-                numba.config.CACHE_DIR = chosen or str(cache_folder())  # looked at while the decorator runs
-                try:
-                    return numba.njit(**options)(function)
-                finally:
-                    numba.config.CACHE_DIR = chosen
+                with _deciding:
+                    chosen = numba.config.CACHE_DIR
+                    numba.config.CACHE_DIR = chosen or str(cache_folder())  # looked at while the decorator runs
+                    try:
+                        return numba.njit(**options)(function)
+                    finally:
+                        numba.config.CACHE_DIR = chosen
 
             return compiled
 

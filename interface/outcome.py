@@ -80,7 +80,10 @@ def evaluation_data(evaluation: Evaluation) -> dict[str, Any]:
 def clash_note(solution: Solution) -> str:
     """What is known of limits that clash: where time ran out before each was tried without, that they do."""
     if any(clash.best_achievable is None for clash in solution.clashes):
-        return "These cannot hold together; whether all of them are needed for that was not found out in time."
+        return (
+            "These cannot hold together. Time ran out while the limits to blame were narrowed down: some of these may "
+            "be innocent. A longer --time-limit tells."
+        )
     return "These cannot hold together; without any one of them the others can."
 
 

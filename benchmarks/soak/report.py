@@ -123,10 +123,11 @@ def report(
     lag_ms = np.quantile(soak.ledger.sent_late_us, [0.5, 0.99]) / 1e3
     swapping = [around(soak, begin - 1e5, end + 1e6) for begin, end in soak.swaps]
     during, bad_then = sum(k for k, _ in swapping), sum((each for _, each in swapping), Counter())
+    paragraphs = [part for part in about.strip().split("\n\n")[1:] if not part.startswith("    ")]  # no commands
     lines = [
         "# Soak",
         "",
-        *about.strip().splitlines()[2:10],
+        "\n\n".join(paragraphs),
         "",
         f"- command: `python benchmarks/serving_soak.py --minutes {options.minutes:g} --load {options.load:g} "
         f"--swap-s {options.swap_s:g} --fault-s {options.fault_s:g} --warm-up-pace {options.warm_up_pace:g}`",

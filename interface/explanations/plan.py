@@ -137,11 +137,6 @@ def explained_infeasible(solution: Solution, rescues: Sequence[Rescue]) -> Expla
     narrowed = all(clash.best_achievable is not None for clash in solution.clashes)
     data = {**solution_data(solution), "kind": "scenario", "narrowed": narrowed, "rescues": rescues_data(rescues)}
     items: list[Table | str] = [clash_needs_table(solution)]
-    if not narrowed:
-        items.append(
-            "Time ran out while the limits to blame were narrowed down: some of these may be innocent. A longer "
-            "--time-limit tells."
-        )
     if rescues:
         items += [rescues_table(rescues), rescue_sentence(rescues)]
         data["says"] = rescue_sentence(rescues)

@@ -22,7 +22,7 @@ _UNDRAWN = """() => [...document.querySelectorAll(".plot")]
     .filter((plot) => !plot.querySelector(".heatmaplayer image, .heatmaplayer path, .scatterlayer .trace path, "
         + ".barlayer .trace path, .gl-container canvas"))
     .map((plot) => plot.getAttribute("aria-label"))"""
-_OVERFLOWING = """() => [...document.body.querySelectorAll("*")]
+OVERFLOWING = """() => [...document.body.querySelectorAll("*")]
     .filter((e) => !e.closest("svg") && !e.closest(".scroll") && !e.closest(".plot"))
     .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + .5)
     .map((e) => e.outerHTML.slice(0, 90))"""
@@ -73,7 +73,7 @@ def looked_at(path: Path, width: int, scheme: Any) -> Seen:
         seen = Seen(
             pictures,
             page.evaluate(_UNDRAWN),
-            page.evaluate(_OVERFLOWING),
+            page.evaluate(OVERFLOWING),
             [url for url in asked if url != path.as_uri() and not url.startswith(("data:", "blob:"))],
             errors,
         )

@@ -1,12 +1,9 @@
 """A report says the same on a page and in a terminal, shows what it was given, and asks the network for nothing."""
 
-import io
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,29 +13,25 @@ from edgeplan.interface.cli import app
 from edgeplan.interface.identity import plan_digest
 from edgeplan.interface.report import (
     Contents,
-    Document,
     Front,
     FrontSeries,
     ScoredPlan,
     Sensitivity,
-    TerminalReport,
     document_data,
     document_of,
     render,
     write_report,
 )
-from edgeplan.interface.report.document import Block, Facts, Gallery
 from edgeplan.interface.report.forecast import forecast, schedule
-from edgeplan.interface.report.plots import Picture
 from edgeplan.interface.report.responses import MAX_SCATTERED
 from edgeplan.interface.report.text_plots import WIDEST
 from edgeplan.interface.run_record import RunRecord, RunRecordError
 from edgeplan.interface.summaries import comparison_table, core_ranges
 from edgeplan.interface.table import Cell, Table
-from rich.console import Console
 from typer.testing import CliRunner
 
 from . import report_cases as cases
+from .two_forms import Page, printed, refuse_difference, sections_of, told
 
 if TYPE_CHECKING:
     from .conftest import Files
@@ -84,96 +77,16 @@ def contents(problem: Problem, plan: Plan, run_record: RunRecord) -> Contents:
     )
 
 
-class _Reader(HTMLParser):
-    """Headings, links, and by section all text that is not a script's."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.headings: list[str] = []
-        self.links: list[str] = []
-        self.open: list[str] = []
-        self.text: dict[str, str] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "link", "br", "img"):
-            self.open.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] in ("script", "style"):
-            return
-        if self.open[-1] == "h2":
-            self.headings.append(data)
-        if self.headings:
-            self.text[self.headings[-1]] = f"{self.text.get(self.headings[-1], '')} {data}"
-
-
-def printed(document: Document, width: int = 300) -> str:
-    file = io.StringIO()
-    Console(file=file, width=width, color_system=None).print(TerminalReport(document).to_rich())
-    return file.getvalue()
-
-
-def sections_of(text: str, headings: list[str]) -> dict[str, str]:
-    """Text of a report in a terminal by section."""
-    starts = [re.search(rf"^{re.escape(heading)} ─+$", text, re.MULTILINE) for heading in headings]
-    assert all(starts), [h for h, found in zip(headings, starts, strict=True) if not found]
-    places = [found.start() for found in starts if found]
-    assert places == sorted(places)
-    ends = [*places[1:], len(text)]
-    return {h: text[a:b] for h, a, b in zip(headings, places, ends, strict=True)}
-
-
-def told(blocks: tuple[Block, ...]) -> Iterator[str]:
-    """Every cell, caption, fact and remark, and what a table says of itself."""
-    for block in blocks:
-        if isinstance(block, Table):
-            yield from (cell.text if isinstance(cell, Cell) else cell for row in block.rows for cell in row)
-            yield from (column.lstrip(">") for column in block.columns)
-            yield block.note
-        elif isinstance(block, Gallery):
-            yield from told(block.pictures)
-        elif isinstance(block, Picture):
-            yield block.heading
-            yield block.caption
-        elif isinstance(block, Facts):
-            yield from (part for item in block.items for part in item)
-        else:
-            yield block.text
-
-
-def words(text: str) -> str:
-    return " ".join(text.split())
-
-
-def refuse_difference(contents: Contents) -> None:
-    """Sections, tables, figures and captions of the page and of the terminal are those of the one description."""
-    document = document_of(contents)
-    headings = [section.heading for section in document.sections]
-    page = _Reader(render(document))
-    assert page.headings == headings
-    in_terminal = sections_of(printed(document, width=2000), headings)
-    for section in document.sections:
-        on_page, in_text = words(page.text[section.heading]), words(in_terminal[section.heading])
-        for part in map(words, told(section.blocks)):
-            assert part in on_page, f"{section.heading}: not on the page: {part}"
-            assert part in in_text, f"{section.heading}: not in the terminal: {part}"
-
-
 def test_page_and_terminal_have_the_same_sections_and_figures(contents: Contents) -> None:
     assert [section.heading for section in document_of(contents).sections] == HEADINGS
-    refuse_difference(contents)
+    refuse_difference(document_of(contents))
 
 
 def test_a_plan_alone_makes_a_rich_report(contents: Contents) -> None:
     alone = replace(contents, run=None)
     headings = [section.heading for section in document_of(alone).sections]
     assert headings == HEADINGS[HEADINGS.index("Plan") :]
-    refuse_difference(alone)
+    refuse_difference(document_of(alone))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +100,7 @@ def test_a_plan_alone_makes_a_rich_report(contents: Contents) -> None:
     ids=["twelve models on sixteen cores", "one long name without a stream", "overload", "broken segments"],
 )
 def test_both_forms_agree_at_the_edges(edge) -> None:
-    refuse_difference(edge())
+    refuse_difference(document_of(edge()))
 
 
 def test_what_keeps_no_limit_says_so() -> None:
@@ -222,9 +135,8 @@ def test_a_terminal_of_any_width_is_enough(contents: Contents, width: int) -> No
 
 def test_a_page_asks_for_nothing_and_is_written_whole(contents: Contents, tmp_path: Path) -> None:
     path = write_report(contents, tmp_path / "report.html")
-    reader = _Reader(path.read_text(encoding="utf-8"))
-    assert reader.open == []
-    assert all(link.startswith("#") for link in reader.links)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert all(link.startswith("#") for link in page.asked)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -238,7 +150,7 @@ def test_text_from_outside_is_escaped(contents: Contents) -> None:
 
 def test_empty_parts_leave_no_section() -> None:
     nothing = Contents("nothing yet", "2026-01-01")
-    assert _Reader(render(nothing)).headings == []
+    assert Page(render(nothing)).headings == []
     assert "nothing yet" in printed(document_of(nothing))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +16,13 @@ from edgeplan.interface.run_record import RunRecord
 from edgeplan.interface.table import Table
 
 from . import report_cases as cases
+from .browsing import CHROMIUM, OVERFLOWING, needs_browser
 
 pytest.importorskip("playwright", reason="a browser is driven through playwright")
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
-)
+pytestmark = needs_browser
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;\"`${1}</script>" + "W" * 60
 
 # What a picture shows: marks of every kind that plotly draws, none of them without a place.
@@ -38,10 +33,6 @@ DRAWN = """() => [...document.querySelectorAll(".plot")].map((plot) => ({
         const box = e.getBoundingClientRect(), whole = plot.getBoundingClientRect();
         return box.width && e.tagName === "text" && (box.right > whole.right + 1 || box.left < whole.left - 1);
     }).map((e) => e.textContent) }))"""
-OVERFLOWING = """() => [...document.body.querySelectorAll("*")]
-    .filter((e) => !e.closest("svg") && !e.closest(".scroll") && !e.closest(".plot"))
-    .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + .5)
-    .map((e) => e.outerHTML.slice(0, 90))"""
 
 
 @pytest.fixture(scope="module")

@@ -66,13 +66,10 @@ def refuse_difference(document: Document) -> None:
     headings = [section.heading for section in document.sections]
     assert page.headings == headings
     assert all(link.startswith("#") for link in page.asked)
-    starts = [re.search(rf"^{re.escape(heading)} ─+$", text, re.MULTILINE) for heading in headings]
-    places = [found.start() for found in starts if found]
-    assert len(places) == len(headings)
-    assert places == sorted(places)
-    for section, begin, end in zip(document.sections, places, [*places[1:], len(text)], strict=True):
-        on_page, in_text = _words(page.text[section.heading]), _words(text[begin:end])
-        for part in map(_words, _told(section.blocks)):
+    in_terminal = sections_of(text, headings)
+    for section in document.sections:
+        on_page, in_text = words(page.text[section.heading]), words(in_terminal[section.heading])
+        for part in map(words, told(section.blocks)):
             assert part in on_page, f"{section.heading}: not on the page: {part}"
             assert part in in_text, f"{section.heading}: not in the terminal: {part}"
         pictures = list(_pictures(section.blocks))
@@ -85,18 +82,30 @@ def refuse_difference(document: Document) -> None:
         assert f'<div class="value">{card.value}</div>' in render(document)
 
 
-def _words(text: str) -> str:
+def sections_of(text: str, headings: list[str]) -> dict[str, str]:
+    """Text of a report in a terminal by section."""
+    starts = [re.search(rf"^{re.escape(heading)} ─+$", text, re.MULTILINE) for heading in headings]
+    assert all(starts), [h for h, found in zip(headings, starts, strict=True) if not found]
+    places = [found.start() for found in starts if found]
+    assert places == sorted(places)
+    ends = [*places[1:], len(text)]
+    return {h: text[a:b] for h, a, b in zip(headings, places, ends, strict=True)}
+
+
+def words(text: str) -> str:
+    """The text with one space between words."""
     return " ".join(text.split())
 
 
-def _told(blocks: tuple[Block, ...]) -> Iterator[str]:
+def told(blocks: tuple[Block, ...]) -> Iterator[str]:
+    """Every cell, caption, fact, mark and remark, and what a table says of itself."""
     for block in blocks:
         if isinstance(block, Table):
             yield from (cell.text if isinstance(cell, Cell) else cell for row in block.rows for cell in row)
             yield from (column.lstrip(">") for column in block.columns)
             yield block.note
         elif isinstance(block, Gallery):
-            yield from _told(block.pictures)
+            yield from told(block.pictures)
         elif isinstance(block, Facts):
             yield from (part for item in block.items for part in item)
         elif isinstance(block, Remark):

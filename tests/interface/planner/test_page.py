@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,21 +19,14 @@ from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.work_store import WorkStore
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
+from ..browsing import CHROMIUM, needs_browser
 from .asked import LARGE, asked_for
 from .loopback import Served, served
 from .stored import submit, taken, until
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;" + "W" * 60
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,15 +29,10 @@ from edgeplan.runtime_bridge.clock import now_us
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
 from ...conftest import CORES, Toys
+from ..browsing import CHROMIUM, needs_browser
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 PAGE = Path(planning.__file__).with_name("dashboard.html").read_text(encoding="utf-8")
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;\"`${1}" + "W" * 80
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="draws the page in Chromium, which no Python package brings and which is not installed"
-)
 
 
 @contextmanager
