@@ -101,6 +101,7 @@ from .throughput import ThroughputProblem as ThroughputProblem
 from .throughput import evaluate_service as evaluate_service
 from .throughput import simulate_service as simulate_service
 from .validation import first_problem as first_problem
+from .workload import HIGHEST_RATE_HZ as HIGHEST_RATE_HZ
 from .workload import Arrival as Arrival
 from .workload import Periodic as Periodic
 from .workload import Poisson as Poisson

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from .errors import WorkloadError
 
+HIGHEST_RATE_HZ = 1e6
+"""A request every microsecond, which is the unit of time."""
+
 
 class Periodic(BaseModel):
     """A request every `period_us`, the first at `phase_us`.
@@ -17,7 +20,7 @@ class Periodic(BaseModel):
     kind : 'periodic'
         Tells this arrival from the others.
     period_us : float
-        Microseconds from one request to the next.
+        Microseconds from one request to the next, one or more.
     phase_us : float
         When the first one comes, microseconds from the start.
     """
@@ -25,7 +28,7 @@ class Periodic(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["periodic"] = "periodic"
-    period_us: FiniteFloat = Field(gt=0)
+    period_us: FiniteFloat = Field(ge=1e6 / HIGHEST_RATE_HZ)
     phase_us: FiniteFloat = Field(default=0.0, ge=0)
 
     @property
@@ -42,13 +45,13 @@ class Poisson(BaseModel):
     kind : 'poisson'
         Tells this arrival from the others.
     rate_hz : float
-        Mean requests a second.
+        Mean requests a second, at most `HIGHEST_RATE_HZ`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["poisson"] = "poisson"
-    rate_hz: FiniteFloat = Field(gt=0)
+    rate_hz: FiniteFloat = Field(gt=0, le=HIGHEST_RATE_HZ)
 
 
 class Trace(BaseModel):
@@ -106,7 +109,7 @@ class Stream(BaseModel):
         models ask at once. Below 1 the plan must hold it on an otherwise idle device behind one other segment. Left
         out, it is 1 for periodic streams and traces, and 0.95 for Poisson streams, for which no bound can hold always.
     weight : float
-        How much this stream's response counts in the objective.
+        How much this stream's response counts in the objective: from a billionth to a billion.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,7 +118,7 @@ class Stream(BaseModel):
     arrival: Arrival
     deadline_us: FiniteFloat | None = Field(default=None, gt=0)
     percentile: FiniteFloat | None = Field(default=None, gt=0, le=1)
-    weight: FiniteFloat = Field(default=1.0, gt=0)
+    weight: FiniteFloat = Field(default=1.0, ge=1e-9, le=1e9)
 
     @property
     def is_hard(self) -> bool:
@@ -131,9 +134,22 @@ class Stream(BaseModel):
         return self.arrival.rate_hz
 
     def at_rate(self, rate_hz: float) -> Stream:
-        """Copy with another mean rate; a trace becomes random arrivals. Deadlines stay as hard or soft as they were."""
+        """Copy with another mean rate; a trace becomes random arrivals. Deadlines stay as hard or soft as they were.
+
+        Raises
+        ------
+        WorkloadError
+            The rate is not above 0, or above `HIGHEST_RATE_HZ`.
+        """
         if rate_hz == self.rate_hz:
             return self
+        if not 0 < rate_hz <= HIGHEST_RATE_HZ:
+            raise WorkloadError(
+                f"rate of {self.model!r}",
+                expected=f"more than 0 and at most {HIGHEST_RATE_HZ:,.0f} requests a second",
+                got=f"{rate_hz:,g}",
+                remedy="Rates are in Hz; take one that a device can be asked for.",
+            )
         if isinstance(self.arrival, Periodic):
             arrival = Periodic(period_us=1e6 / rate_hz, phase_us=self.arrival.phase_us)
         else:

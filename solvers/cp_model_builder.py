@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _WITHIN_TOLERANCE = 1 + MICROSECOND_TOLERANCE / 2
 """Limits are held here at half the evaluator's own slack: rounding up costs no plan, and none is let pass too much."""
 
+LARGEST_SUM = 2**60
+"""CP-SAT refuses sums that may leave 64 bits; what is summed here stays below this."""
+
 
 @dataclass(frozen=True, eq=False)
 class ModelChoices:
@@ -89,8 +92,8 @@ class CpProblem:
                 for share in self._utilisation.values():
                     self.cp.add(share <= most)
             else:
-                most = math.floor(values[limit] * _WITHIN_TOLERANCE / TIME_QUANTUM_US * self.parts)
-                self.cp.add(self._held_to_deadline(limit.subject) <= most)
+                most = values[limit] * _WITHIN_TOLERANCE / TIME_QUANTUM_US * self.parts
+                self.cp.add(self._held_to_deadline(limit.subject) <= math.floor(min(most, LARGEST_SUM)))
 
     def objective(self, weights: Mapping[str, int]) -> Expression:
         """The problem's objective with integer weights, in parts of a tick."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..formulation import Model, Problem, competing_releases
+from ..formulation import Model, Problem, UnsupportedError, competing_releases
 from .chain import Chain
 from .core_sets import Placement, placements, up_to_symmetry
 from .cp_arcs import TIME_QUANTUM_US, arcs_of
-from .cp_model_builder import ModelChoices
+from .cp_model_builder import LARGEST_SUM, ModelChoices
 from .cp_path import longest_way
 from .cp_responses import parts_of_a_tick
 from .limits import Limit, highest_accepted, limits_of
@@ -53,7 +53,13 @@ class Setting:
 
     @classmethod
     def of(cls, problem: Problem, kept: Collection[Limit]) -> Setting:
-        """All choices of a problem of which the limits `kept` are to hold."""
+        """All choices of a problem of which the limits `kept` are to hold.
+
+        Raises
+        ------
+        UnsupportedError
+            Its objective does not fit into CP-SAT's integers.
+        """
         chains = {model.name: Chain.of(problem, model) for model in problem.models}
         offered = {name: placements(problem, chain.configurations) for name, chain in chains.items()}
         most_placed = max(offered, key=lambda name: len(offered[name]))
@@ -62,6 +68,14 @@ class Setting:
         choices = {name: _choices(problem, chain, offered[name], kept) for name, chain in chains.items()}
         choices = _with_longest(problem, choices, kept)
         weights, scale, error = _integer_weights(problem)
+        largest = sum(weights[name] * parts * of.longest_us / TIME_QUANTUM_US for name, of in choices.items())
+        if largest > LARGEST_SUM:
+            raise UnsupportedError(
+                "'cp_sat'",
+                expected=f"an objective of less than {LARGEST_SUM:.2g} of its integer units",
+                got=f"one that may reach {largest:.2g}: rates, times and weights are that far apart",
+                remedy="Take the method greedy, or bring weights closer together and rates to what the device can do.",
+            )
         rounding = _rounding(problem, chains, weights, parts)
         return cls(problem, choices, weights, parts, TIME_QUANTUM_US / parts / scale, error, rounding)
 

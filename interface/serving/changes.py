@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from ...formulation import EdgePlanError, Scenario, ScenarioModel, Stream
+from ...formulation import HIGHEST_RATE_HZ, EdgePlanError, Scenario, ScenarioModel, Stream
 from ...profiles import Profile, ProfileSettings, local_platform, model_sha256, profile_models, resolve_model
 from ..case import Case
 from .beside import run_beside
@@ -47,7 +47,7 @@ class StreamChange(_Part):
     """A model that is asked otherwise; what is left out stays. A deadline of null is none."""
 
     model: str
-    rate_hz: FiniteFloat | None = Field(default=None, gt=0)
+    rate_hz: FiniteFloat | None = Field(default=None, gt=0, le=HIGHEST_RATE_HZ)
     deadline_us: FiniteFloat | None = Field(default=None, gt=0)
 
 

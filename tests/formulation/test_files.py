@@ -101,6 +101,19 @@ def test_another_rate_keeps_the_kind_of_deadline(tmp_path: Path) -> None:
     assert steady.at_rate(20.0) is steady
 
 
+@pytest.mark.parametrize(
+    ("arrival", "where"),
+    [("{kind: poisson, rate_hz: 1e12}", "rate_hz"), ("{kind: periodic, period_us: 0.01}", "period_us")],
+)
+def test_rates_that_no_device_can_be_asked_for_are_refused(tmp_path: Path, arrival: str, where: str) -> None:
+    with pytest.raises(ScenarioError, match=where):
+        Scenario.load(write(tmp_path / "s.yaml", SCENARIO.replace("{kind: poisson, rate_hz: 3}", arrival)))
+    stream = Scenario.load(write(tmp_path / "t.yaml", SCENARIO)).streams[0]
+    for rate_hz in (0.0, -1.0, 1e12, float("nan")):
+        with pytest.raises(WorkloadError, match="at most 1,000,000"):
+            stream.at_rate(rate_hz)
+
+
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     a_plan().save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == a_plan()

@@ -19,6 +19,7 @@ from edgeplan.formulation import (
     Problem,
     Processor,
     Stream,
+    UnsupportedError,
     evaluate,
 )
 from edgeplan.solvers import Limit, Solution, limits_of, solve
@@ -182,3 +183,23 @@ def test_policies_restrict_core_sets_and_threads() -> None:
     assert plan is not None
     for part in plan.models:
         assert {(s.cores, s.configuration.threads) for s in part.segments} == {((0, 1), 1)}
+
+
+def test_figures_beyond_its_integers_are_refused_and_those_just_below_solved() -> None:
+    problem = random_problem(PAIR, 0)
+    first, second = problem.streams
+
+    def weighing(least: float, most: float) -> Problem:
+        return problem.replace(
+            streams=(first.model_copy(update={"weight": least}), second.model_copy(update={"weight": most}))
+        )
+
+    assert same_answer(weighing(1.0, 1e9)) == "optimal"
+    with pytest.raises(UnsupportedError, match="weights"):
+        solve(weighing(1e-9, 1e9), "cp_sat")
+
+
+def test_a_deadline_of_ages_is_as_none() -> None:
+    problem = random_problem(PAIR, 0)
+    streams = tuple(stream.model_copy(update={"deadline_us": 1e300}) for stream in problem.streams)
+    assert same_answer(problem.replace(streams=streams)) == "optimal"
