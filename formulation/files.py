@@ -110,5 +110,7 @@ def read_yaml(path: str | Path, subject: str, kind: type[EdgePlanError]) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        got = " ".join(str(error).split())
-        raise kind(subject, expected="YAML", got=got, remedy="Correct the syntax.") from error
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        got = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise kind(f"{subject}{place}", expected="YAML", got=got, remedy="Correct the syntax there.") from error

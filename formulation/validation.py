@@ -9,9 +9,13 @@ from pydantic import BeforeValidator, ByteSize, ValidationError
 
 
 def _one_size(value: Any) -> Any:
-    """Refuse text that goes on behind its unit, which pydantic would not look at."""
+    """Refuse text that goes on behind its unit, which pydantic would not look at, and bits."""
     if isinstance(value, str) and not re.fullmatch(r"\s*[\d._]+(e\d+)?\s*[A-Za-z]*\s*", value):
         raise ValueError(f"a size is a number and a unit of bytes, such as '512 MiB', not {value!r}")
+    if isinstance(value, str) and re.search(r"([KMGTPE]i?b|bits?)\s*$", value):
+        raise ValueError(
+            f"a small b stands for bits, which sizes are not given in; write '512 MB' or '512 MiB', not {value!r}"
+        )
     return value
 
 

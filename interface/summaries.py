@@ -90,7 +90,8 @@ def policies_table(candidates: Sequence[Candidate]) -> Table:
         ),
         tuple(rows),
         note="Best first. Objective: weighted responses at the critical instant, proven best within the policy. "
-        "Stretch: simulated response over the model's fastest latency.",
+        "Stretch: simulated response over the latency of the model whole in its fastest configuration, which cuts may "
+        "undercut.",
     )
 
 
@@ -119,6 +120,9 @@ def score_table(problem: Problem, evaluation: Evaluation) -> Table:
         for name, used in evaluation.memory_bytes.items()
     )
     busiest = max(evaluation.utilisation.values(), default=0.0)
+    note = f"Memory: {memory}. Busiest core asked for {percent(busiest)} of its time."
+    if any(stream.deadline_us is not None and not stream.is_hard for stream in problem.streams):
+        note += " A deadline for a share of the requests is held against alone + blocked."
     return Table(
         "Predicted",
         (
@@ -133,7 +137,7 @@ def score_table(problem: Problem, evaluation: Evaluation) -> Table:
             "deadline",
         ),
         tuple(rows),
-        note=f"Memory: {memory}. Busiest core asked for {percent(busiest)} of its time.",
+        note=note,
     )
 
 

@@ -70,10 +70,15 @@ def check(
         *([_replay_table(replayed, replay_s)] if replayed else []),
         *([conditions_table(held, played)] if conditions else []),
         *([absent] if absent else []),
-        "The plan keeps every limit." if evaluation.feasible else "The plan does not keep every limit.",
+        _verdict(evaluation.feasible, any_failed(held)),
     )
     if not evaluation.feasible or any_failed(held):
         raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _verdict(kept: bool, failed: bool) -> str:
+    limits = "The plan keeps every limit" if kept else "The plan does not keep every limit"
+    return f"{limits}{', but' if kept else ', and'} not every condition of --fail-on." if failed else f"{limits}."
 
 
 def _replay_table(replayed: Mapping[str, SimulatedResponses], replay_s: float) -> Table:

@@ -244,7 +244,8 @@ def alternatives_table(
         "",
     )
     note = (
-        "Best first: fewest simulated misses, then least stretch (response over the model's fastest latency). "
+        "Best first: fewest simulated misses, then least stretch (response over the latency "
+        "of the model whole in its fastest configuration, which cuts may undercut). "
         "A plan with a smaller objective is rejected where it misses more."
     )
     return Table("What was rejected", columns, tuple(rows), note)

@@ -101,6 +101,18 @@ def test_another_rate_keeps_the_kind_of_deadline(tmp_path: Path) -> None:
     assert steady.at_rate(20.0) is steady
 
 
+def test_a_mistake_in_yaml_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"s\.yaml, line 2, column 8: expected YAML, got mapping values"):
+        Scenario.load(write(tmp_path / "s.yaml", "schema_version: 1\nname: a: b\n"))
+
+
+@pytest.mark.parametrize("size", ["512 Mb", "4 Gib", "512 Mbit"])
+def test_bits_are_no_size(size: str) -> None:
+    with pytest.raises(ValidationError, match="'512 MiB'"):
+        Memory.model_validate({"name": "ram", "capacity_bytes": size})
+    assert Memory.model_validate({"name": "ram", "capacity_bytes": "512 mb"}).capacity_bytes == 512_000_000
+
+
 @pytest.mark.parametrize(
     ("arrival", "where"),
     [("{kind: poisson, rate_hz: 1e12}", "rate_hz"), ("{kind: periodic, period_us: 0.01}", "period_us")],

@@ -82,6 +82,10 @@ def test_check_holds_conditions_against_a_plan_file(files: Files) -> None:
     assert failed["status"] == "ok"
     assert held(failed) == {("small.latency_us>8ms", "small"): "failed"}
     assert failed["conditions"]["outcomes"][0]["value"] == pytest.approx(8100)
+    ends = [
+        edgeplan(*arguments, "--fail-on", said).stdout.split()[-12:] for said in ("memory>128MiB", "latency_us>8ms")
+    ]
+    assert [" ".join(words).endswith("but not every condition of --fail-on.") for words in ends] == [False, True]
 
 
 def test_a_plan_that_cannot_run_passes_no_condition(files: Files, plan: Plan) -> None:
