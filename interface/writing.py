@@ -35,7 +35,7 @@ def writing(place: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(folder: Path, wait: Callable[[str], object]) -> Iterator[None]:
+def held(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
     """Make a folder and hold it against other runs, which would do the same work and mix their results with these.
 
     The system gives it free when a run ends, however it ends.
@@ -43,8 +43,9 @@ def held(folder: Path, wait: Callable[[str], object]) -> Iterator[None]:
     Parameters
     ----------
     folder : Path
-    wait : callable
-        Told, in words, that another run has the folder, before that one is waited for.
+    tell : callable
+        Told, in words, that another run has the folder, before that one is waited for, and when the user interrupts,
+        that what is finished stays there.
 
     Raises
     ------
@@ -58,6 +59,10 @@ def held(folder: Path, wait: Callable[[str], object]) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                wait(f"edgeplan: waiting for another run in {folder}")
+                tell(f"edgeplan: waiting for another run in {folder}")
                 fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            tell(f"edgeplan: what is finished is kept in {folder}; the same command goes on from there")
+            raise

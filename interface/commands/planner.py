@@ -91,7 +91,7 @@ def serve(
         lease_s=lease_s,
         max_memory_bytes=round(solve_memory_mib * 2**20),
     )
-    settings = AppSettings(token, round(max_request_mib * 2**20))
+    settings = AppSettings(token, round(max_request_mib * 2**20), host=host)
     clients = ConnectionLimits(max_body_bytes=settings.max_request_bytes)
     with ExitStack() as stack:
         listener = stack.enter_context(bound(host, port))  # first: where it is taken, nothing else is worth doing

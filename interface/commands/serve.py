@@ -99,7 +99,7 @@ def serve(
         return solution.plan
 
     settings = EngineSettings(max_in_flight, admission, adapt, seed)
-    limits = AppSettings(token, round(max_request_mib * 2**20))
+    limits = AppSettings(token, round(max_request_mib * 2**20), host=host)
     clients = ConnectionLimits(max_connections=max_connections, max_body_bytes=limits.max_request_bytes)
     _log_start(case, settings, limits, state)
     with ExitStack() as stack:

@@ -57,7 +57,7 @@ class PlannerApp(DescribedApp):
             title="EdgePlan planner",
             version=version("edgeplan"),
             description="Plans scenarios: submit a scenario and a profile, follow the search, read plan and report.",
-            responses={**refusals(400, 401, 408, 413, 415, 500, 503), **schemas.LONG_HEADER},
+            responses={**refusals(400, 401, 408, 413, 415, 421, 500, 503), **schemas.LONG_HEADER},
         )
         self.front = Gate(self.routed, settings, open_paths=("/health",), pages=("/",))
         self.closing: Callable[[], bool] = lambda: False

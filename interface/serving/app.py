@@ -29,7 +29,7 @@ def create_app(engine: Engine, settings: AppSettings | None = None) -> FastAPI:
         title="EdgePlan",
         version=version("edgeplan"),
         description="Open Inference Protocol, version 2, and the plan that serves it.",
-        responses=refusals(400, 401, 408, 413, 415, 500, 503),
+        responses=refusals(400, 401, 408, 413, 415, 421, 500, 503),
     )
     app.front = Front(app.routed, engine, settings or AppSettings())
 

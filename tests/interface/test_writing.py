@@ -37,6 +37,13 @@ def test_a_folder_that_nobody_holds_is_not_waited_for(tmp_path: Path) -> None:
             pass
 
 
+def test_who_interrupts_is_told_that_the_folder_keeps_what_is_finished(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt), held(tmp_path, said.append):
+        raise KeyboardInterrupt
+    assert said == [f"edgeplan: what is finished is kept in {tmp_path}; the same command goes on from there"]
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"), held(tmp_path / "file", print):

@@ -71,9 +71,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def misfit(_: Request, error: RequestValidationError) -> Response:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        return answer_status(400, f"request: expected what the description says, got {found}.")
+        return answer_status(400, f"request: expected what /openapi.json says, got {found}.")
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        reason = f"{request.method} {request.url.path[:200]}: {error.detail}."
+        remedy = "GET /openapi.json lists every address and what it answers."
+        reason = f"{request.method} {request.url.path[:200]}: {error.detail}. {remedy}"
         return answer_status(error.status_code, reason, dict(error.headers or {}))

@@ -1,9 +1,11 @@
-"""In front of all routes, as plain ASGI: the token, and the limits of bodies."""
+"""In front of all routes, as plain ASGI: who may ask, and the limits of bodies."""
 
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,11 +26,30 @@ class AppSettings:
         Longest body.
     max_held_bytes : int, optional
         Bodies of requests and long answers that are held at once; four of the longest where left out.
+    host : str, optional
+        Address that it listens on. On loopback without a token only requests for a loopback name are answered: a web
+        page can have a name of its own lead there (DNS rebinding), but cannot make a browser ask for another.
     """
 
     token: str | None = None
     max_request_bytes: int = 64 * 2**20
     max_held_bytes: int | None = None
+    host: str | None = None
+
+    @property
+    def names(self) -> tuple[bytes, ...] | None:
+        """What a header ``Host`` may name; anything where nothing is said."""
+        if self.host is None or self.token is not None or not _is_loopback(self.host):
+            return None
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return tuple(sorted({b"localhost", b"127.0.0.1", b"[::1]", own.encode()}))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Gate:
@@ -51,6 +72,7 @@ class Gate:
         self._app = app
         self._open_paths = open_paths
         self._pages = pages
+        self._names = settings.names
         self._wanted = None if settings.token is None else f"Bearer {settings.token}".encode()
         most = settings.max_request_bytes
         self._bodies = Bodies(most, 4 * most if settings.max_held_bytes is None else settings.max_held_bytes)
@@ -77,6 +99,17 @@ class Gate:
         await self._app(scope, receive, send)
 
     def _refuse_strangers(self, path: str, headers: dict[bytes, bytes]) -> None:
+        asked = headers.get(b"host")  # every browser sends it
+        if self._names is not None and asked is not None:
+            name = re.sub(rb":\d*$", b"", asked).lower()
+            if name not in self._names:
+                raise Refusal(
+                    421,
+                    "header Host",
+                    b", ".join(self._names).decode(),
+                    got=repr(name[:100].decode("latin-1")),
+                    remedy="Ask for one of these, or give the service a token (EDGEPLAN_TOKEN): then any name will do.",
+                )
         if self._wanted is None or path.startswith(self._open_paths) or path in self._pages:
             return
         if not hmac.compare_digest(headers.get(b"authorization", b""), self._wanted):

@@ -65,6 +65,7 @@ REASONS = {
     409: "Not as things are now.",
     413: "The body is too long.",
     415: "The body is compressed, or not of a type that is read here.",
+    421: "For another host than this one, which listens on loopback and has no token.",
     500: "Something failed inside.",
     503: "Refused for now: too much waits, or the deadline cannot be kept.",
 }

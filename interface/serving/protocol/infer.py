@@ -119,7 +119,7 @@ def describe(document: dict[str, Any]) -> None:
                     },
                     **{
                         str(status): {"description": REASONS[status]}
-                        for status in (400, 401, 404, 405, 408, 413, 415, 500, 503)
+                        for status in (400, 401, 404, 405, 408, 413, 415, 421, 500, 503)
                     },
                 },
             }

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -52,9 +53,11 @@ class Process:
         pytest.fail("it ended too soon")
 
 
-def call(port: int, path: str, body: Any = None) -> Any:
+def call(port: int, path: str, body: Any = None, **headers: str) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json", **headers}
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read().decode()
         return json.loads(text) if "json" in answer.headers["Content-Type"] else text
@@ -100,6 +103,8 @@ def test_stopped_in_order_a_job_goes_on_with_the_next_start(tmp_path: Path) -> N
     server = Process(tmp_path, *options)
     try:
         port = int(server.line(r"http://127\.0\.0\.1:(\d+)"))
+        with pytest.raises(urllib.error.HTTPError, match="421"):
+            call(port, "/jobs", Host="rebound.example")
         job = call(port, "/jobs", asked_for(method="cp_sat", time_limit_s=3.0))["id"]
         while call(port, f"/jobs/{job}")["status"] == "queued":
             time.sleep(0.1)

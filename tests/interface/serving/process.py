@@ -78,7 +78,7 @@ def request_bytes(toys: Toys, model: str = "left", seed: int = 0, **headers: str
 
 
 def http_request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: edge"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body and "Content_Length" not in headers:
         lines.append(f"Content-Length: {len(body)}")

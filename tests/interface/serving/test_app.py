@@ -80,6 +80,42 @@ def test_a_token_is_asked_for_but_not_for_health(engine: Engine) -> None:
     assert client.get("/v2", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "token", "strangers"),
+    [
+        ("127.0.0.1", None, 421),
+        ("127.0.0.2", None, 421),
+        ("::1", None, 421),
+        ("localhost", None, 421),
+        ("127.0.0.1", "secret", 200),
+        ("0.0.0.0", None, 200),
+        ("192.0.2.1", None, 200),
+        ("edge.example", None, 200),
+        ("", None, 200),
+    ],
+)
+def test_no_web_page_reaches_loopback_by_a_name_of_its_own(
+    engine: Engine, host: str, token: str | None, strangers: int
+) -> None:
+    client = TestClient(create_app(engine, AppSettings(token, host=host)), headers={"Authorization": f"Bearer {token}"})
+    own = f"[{host}]" if ":" in host else host
+    for name, status in (
+        ("localhost", 200),
+        ("LocalHost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("[::1]", 200),
+        (own or "x", strangers if not own else 200),
+        ("rebound.example:8000", strangers),
+        ("localhost.rebound.example", strangers),
+        ("127.0.0.1@rebound.example", strangers),
+        ("", strangers),
+    ):
+        answer = client.get("/v2", headers={"Host": name})
+        assert answer.status_code == status, name
+        assert status == 200 or "EDGEPLAN_TOKEN" in answer.json()["error"]
+
+
 def test_a_deadline_that_cannot_be_kept_is_refused_at_once(toys: Toys) -> None:
     with Engine(toys.problem, toys.halved(), toys.files, EngineSettings(adapt=False)) as engine:
         client = TestClient(create_app(engine))
@@ -219,6 +255,7 @@ def test_every_kind_of_error_is_told_alike(engine: Engine) -> None:
         answer = client.request(method, path)
         assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
         assert status != 405 or answer.headers["Allow"]
+        assert path not in ("/v2", "/nothing") or "/openapi.json" in answer.json()["error"]
 
 
 def test_a_failure_nobody_thought_of_is_told_without_its_words(

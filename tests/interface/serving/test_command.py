@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +37,10 @@ class Service:
         self.process = process
         self._port = port
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None, **headers: str) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}", data, {"Content-Type": "application/json"}
+            f"http://127.0.0.1:{self._port}{path}", data, {"Content-Type": "application/json", **headers}
         )
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             return json.load(answer)
@@ -73,6 +74,8 @@ def serving(case: Case, *options: str) -> Iterator[Service]:
 
 def test_killed_at_any_moment_it_comes_back_with_what_it_served(toys: Toys, case: Case) -> None:
     with serving(case) as service:
+        with pytest.raises(urllib.error.HTTPError, match="421"):
+            service.ask("/edgeplan/plan", Host="rebound.example")
         plan = service.ask("/edgeplan/plan")["plan"]
         change = {"streams": [{"model": "left", "rate_hz": 11.0}], "time_limit_s": 1}
         assert service.ended(service.ask("/edgeplan/changes", change))["status"] == "done"
