@@ -13,6 +13,10 @@ Choices, with what was seen (OpenVINO 2026.4, four image models, two cores):
   helper inherits the cores of the thread that happens to start it, so the pool is started in full by a thread that may
   use all cores, before any pinned worker can; what runs then holds it to its cores (`openvino_helpers`). Helpers with
   nothing to do sleep after some tens of microseconds.
+- Each compiled model has two threads of its own (idle here). When it goes they stay, for the next one of the same
+  settings: as many as were ever open at once, which two plans at a time while they are exchanged take ever higher. They
+  end when a plugin does (1 ms), so with every session a plugin of no use is made and ended (six sessions: 2 threads
+  before, 14 while they are open and after all of them, 4 then; an inference in another session runs on).
 - A request object cannot run twice at once: each caller takes one from a pool. Outputs are written straight into fresh
   arrays (20 µs a call; the default ``infer`` 56 µs, and a copy of every tensor). That fails silently where the last
   operator only passes its input's memory on (a lone dropout or reshape leaves the array as it was), so it is only done
@@ -187,3 +191,11 @@ class OpenVinoSession:
     def close(self) -> None:
         """See `Session.close`."""
         del self._idle, self._inputs, self._outputs, self._compiled, self._bytes
+        _end_idle_threads()
+
+
+def _end_idle_threads() -> None:
+    """End the threads of compiled models that are gone: the end of any plugin gives up those that nobody holds."""
+    import openvino
+
+    openvino.Core().get_versions(_DEVICE)

@@ -165,6 +165,29 @@ def test_several_threads_may_run_one_session(store: SegmentStore, configuration:
 
 
 @named
+def test_sessions_that_are_closed_leave_no_threads_and_the_others_work(
+    store: SegmentStore, configuration: Configuration
+) -> None:
+    stays = opened(store, 0, store.graph.n_layers, configuration)
+    feeds = sample_inputs(store.path)
+    expected = stays.run(feeds)["scores"].copy()
+    opened(store, 0, store.graph.n_layers, configuration).close()
+    before = len(os.listdir("/proc/self/task"))
+    sessions = [opened(store, 0, store.graph.n_layers, configuration) for _ in range(4)]
+    for session in sessions:
+        session.run(feeds)
+    for session in sessions:
+        session.close()
+    del session, sessions
+    until_s = time.monotonic() + 10  # a thread that has ended is listed for a moment
+    while (after := len(os.listdir("/proc/self/task"))) > before and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert after <= before
+    np.testing.assert_array_equal(stays.run(feeds)["scores"], expected)
+    stays.close()
+
+
+@named
 def test_a_failing_run_raises_and_the_next_one_works(store: SegmentStore, configuration: Configuration) -> None:
     session = opened(store, 0, store.graph.n_layers, configuration)
     feeds = sample_inputs(store.path)
