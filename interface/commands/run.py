@@ -15,6 +15,8 @@ from ..signals import stop_on_signals
 from ..summaries import comparison_table, decisions_table, prediction_lines
 from .options import ProfileOption, ScenarioArgument, SeedOption, output_option, writable
 
+_NO_DRIFT = "Rates, times and free cores were watched; none drifted so far that another plan was looked for."
+
 
 def run(
     context: typer.Context,
@@ -60,7 +62,7 @@ def run(
             "trace": trace_path,
         },
         comparison_table(record),
-        *([decisions_table(setup)] if setup.decisions else []),
+        *([decisions_table(setup)] if setup.decisions else [_NO_DRIFT] if adapt else []),
         *prediction_lines(record),
         *record.notes,
         *([f"Run record written to {output_path}"] if output_path else []),
