@@ -1,8 +1,12 @@
 """A small problem, a plan for it, and a run record, all synthetic and seeded."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -30,6 +34,11 @@ from edgeplan.formulation import (
 from edgeplan.interface.run_record import Decision, Request, RunRecord, SegmentPrediction, SegmentRun, Setup
 from edgeplan.profiles import ModelProfile, PredictionError, Profile, ProfileSettings, machine_fingerprint
 from edgeplan.profiles.profile import CostData
+
+from . import browsing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ORT = Configuration(backend="onnxruntime-cpu", threads=1, form="mapped")
 VINO = Configuration(backend="openvino-cpu", threads=1)
@@ -198,3 +207,11 @@ def files(tmp_path: Path, profile: Profile, plan: Plan, run_record: RunRecord) -
     plan.save(made.plan)
     run_record.save(made.run)
     return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for all tests of a module."""
+    pytest.importorskip("playwright", reason="a browser is driven through playwright")
+    with browsing.opened() as browser:
+        yield browser

@@ -15,34 +15,37 @@ import typer
 from edgeplan.interface.cli import app
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-UNIT = (DEPLOY / "edgeplan.service").read_text(encoding="utf-8")
+UNITS = {path.name: path.read_text(encoding="utf-8") for path in sorted(DEPLOY.glob("*.service"))}
 IMAGE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 
 
-def refuse_unknown(words: list[str]) -> None:
-    """Check that a command line is one of ``edgeplan serve``, with options that it has."""
-    assert [Path(words[0]).name, words[1]] == ["edgeplan", "serve"]
-    command = typer.main.get_command(app).commands["serve"]
+def refuse_unknown(words: list[str]) -> str:
+    """Check that a command line is one of ``edgeplan`` with options that it has; the command's name."""
+    assert Path(words[0]).name == "edgeplan"
+    command = typer.main.get_command(app).commands[words[1]]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
+    return words[1]
 
 
 def test_what_is_started_exists() -> None:
-    unit = re.search(r"^ExecStart=(.*)$", UNIT, re.MULTILINE)
-    image = re.search(r"^ENTRYPOINT (.*)$", IMAGE, re.MULTILINE)
-    assert unit
-    assert image
-    refuse_unknown(shlex.split(unit[1]))
-    refuse_unknown(json.loads(image[1]))
+    commands = {}
+    for name, unit in UNITS.items():
+        (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+        commands[name] = refuse_unknown(shlex.split(line))
+    assert commands == {"edgeplan.service": "serve", "edgeplan-planner.service": "planner"}
+    (image,) = re.findall(r"^ENTRYPOINT (.*)$", IMAGE, re.MULTILINE)
+    assert refuse_unknown(json.loads(image)) == "serve"
 
 
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None,
     reason="asks systemd-analyze, which comes with systemd and is not installed",
 )
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "edgeplan.service"
-    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT))  # it looks whether the program is there
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_takes_the_unit(tmp_path: Path, name: str) -> None:
+    unit = tmp_path / name
+    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNITS[name]))  # it looks for the program
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -17,8 +17,8 @@ from edgeplan.solvers import Clash, Limit, Solution
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .tenants import SCENARIO
 from .test_cli import answer, edgeplan
-from .whatif.test_explain_tenancy import SCENARIO
 
 MIB = 2**20
 UNITS: dict[KnobKind, float] = {"memory": MIB, "deadline": 1e3, "rate": 1.0, "max_utilisation": 1.0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,11 @@ from edgeplan.interface.run_record import RunRecord
 from edgeplan.interface.table import Table
 
 from . import report_cases as cases
-from .browsing import CHROMIUM, OVERFLOWING, needs_browser
+from .browsing import OVERFLOWING, needs_browser
 
 pytest.importorskip("playwright", reason="a browser is driven through playwright")
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 pytestmark = needs_browser
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;\"`${1}</script>" + "W" * 60
@@ -33,16 +32,6 @@ DRAWN = """() => [...document.querySelectorAll(".plot")].map((plot) => ({
         const box = e.getBoundingClientRect(), whole = plot.getBoundingClientRect();
         return box.width && e.tagName === "text" && (box.right > whole.right + 1 || box.left < whole.left - 1);
     }).map((e) => e.textContent) }))"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Root may not use the sandbox.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

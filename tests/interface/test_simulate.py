@@ -21,36 +21,8 @@ from edgeplan.interface.cli import app
 from edgeplan.interface.exits import ExitCode
 from typer.testing import CliRunner
 
-SCENARIO: dict[str, Any] = {
-    "schema_version": 1,
-    "name": "camera and classifier",
-    "accelerator": {
-        "name": "edge-tpu",
-        "weight_capacity_bytes": "6.9 MiB",
-        "reload_fixed_us": 1950,
-        "reload_us_per_byte": 0.002,
-        "streaming_us_per_byte": 0.0025,
-        "handover_fixed_us": 100,
-    },
-    "cpu_cores": 2,
-    "tenants": [
-        {
-            "name": "detector",
-            "points": {
-                "accelerator_us": [0, 6000, 11000],
-                "cpu_us": [60000, 15000, 0],
-                "weight_bytes": [0, "2 MiB", "5 MiB"],
-                "names": ["nothing", "backbone", "everything"],
-            },
-            "arrival": {"kind": "poisson", "rate_hz": 12},
-        },
-        {
-            "name": "classifier",
-            "whole": {"service_us": 4910, "reload_us": 10430, "weight_bytes": "3.75 MiB"},
-            "arrival": {"kind": "poisson", "rate_hz": 20},
-        },
-    ],
-}
+from .tenants import SCENARIO
+
 SUMMARY = {"requests", "mean_us", "p50_us", "p95_us", "p99_us", "swap_fraction", "confidence_interval_us"}
 SHORT = ("--duration", "120")
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,9 +15,9 @@ from edgeplan.formulation import Plan
 from edgeplan.interface.planner.database import Database
 from edgeplan.interface.planner.limits import PlannerLimits
 from edgeplan.interface.planner.work_store import WorkStore
-from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
-from ..browsing import CHROMIUM, needs_browser
+from ..browsing import needs_browser, refuse_overflow, watched
 from .asked import LARGE, asked_for
 from .loopback import Served, served
 from .stored import submit, taken, until
@@ -35,41 +33,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield service
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Root may not use the sandbox.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test where its console has an error, or where it asks another host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
-    page = context.new_page()
-    errors: list[str] = []
-    asked: list[str] = []
-
-    def note(request: Request) -> None:
-        asked.append(request.url)
-
-    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", note)
-    yield page
-    assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} <= {"127.0.0.1"}
-    assert [error for error in errors if not any(word in error for word in ("401", "400"))] == []
-    context.close()
-
-
-def refuse_overflow(page: Page) -> None:
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    with watched(browser, timeout_ms=30_000, expected=("401", "400")) as page:
+        yield page
 
 
 def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,10 +24,10 @@ from edgeplan.interface.serving.http.server import Server
 from edgeplan.interface.serving.live_view import live_view
 from edgeplan.runtime_bridge import Decision, Drift
 from edgeplan.runtime_bridge.clock import now_us
-from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from ...conftest import CORES, Toys
-from ..browsing import CHROMIUM, needs_browser
+from ..browsing import needs_browser, refuse_overflow, watched
 
 PAGE = Path(planning.__file__).with_name("dashboard.html").read_text(encoding="utf-8")
 ODD_NAME = "<img src=x onerror='window.hurt=1'>&amp;\"`${1}" + "W" * 80
@@ -92,48 +90,14 @@ def address(engine: Engine) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/edgeplan/"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Root may not use the sandbox.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails the test where its console has an error, or where it asks another host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    page = context.new_page()
-    errors: list[str] = []
-    asked: list[Request] = []
-
-    def note(request: Request) -> None:  # a list's own method will not do: playwright writes an attribute on it
-        asked.append(request)
-
-    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", note)
-    yield page
-    assert {urlsplit(request.url).hostname for request in asked if not request.url.startswith(("data:", "blob:"))} <= {
-        "127.0.0.1"
-    }
-    expected = ("401", "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
-    assert [error for error in errors if not any(word in error for word in expected)] == []
-    context.close()
-
-
-def refuse_overflow(page: Page) -> None:
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    beyond = page.evaluate(
-        """() => [...document.body.querySelectorAll("*")].filter((e) => !e.closest("svg") || e.tagName === "svg")
-           .filter((e) => e.getBoundingClientRect().right > innerWidth + .5).map((e) => e.outerHTML.slice(0, 80))"""
-    )
-    assert beyond == []
+    with watched(
+        browser,
+        timeout_ms=10_000,
+        expected=("401", "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE"),
+    ) as page:
+        yield page
 
 
 @needs_browser
