@@ -27,22 +27,25 @@ demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside
 	$(BIN)/edgeplan demo --output demo-output
 
 # What only computes runs in two processes. What serves and measures has the machine to itself.
-COMPUTING := tests/formulation tests/packaging tests/solvers $(addprefix tests/interface/,ci fleet throughput whatif) \
-	$(filter-out %/test_documentation.py %/test_live.py %/test_solve.py,$(wildcard tests/interface/test_*.py))
+MEASURING := %/test_backends.py %/test_drift.py %/test_live.py %/test_measure.py %/test_openvino_helpers.py %/test_profiling.py
+COMPUTING := tests/formulation tests/packaging tests/solvers $(addprefix tests/interface/,ci fleet planner throughput whatif) \
+	$(addprefix tests/runtime_bridge/,operating_points state tenancy/test_decisions.py test_history.py test_trial.py) \
+	$(filter-out $(MEASURING),$(wildcard tests/interface/test_*.py tests/profiles/test_*.py)) tests/profiles/contention/test_fit.py
 ALONE := $(addprefix --ignore=,$(COMPUTING)) tests
+SLOW_COMPUTING := tests/formulation tests/packaging tests/solvers
 
 test: $(DEV_STAMP)  ## the fast tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(COMPUTING)
 	$(BIN)/python -m pytest $(ALONE)
 
-test-all: $(DEV_STAMP)  ## every test, the slow ones too
-	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist worksteal $(COMPUTING)
-	$(BIN)/python -m pytest -m 'slow or not slow' $(ALONE)
+test-all: test  ## every test, the slow ones too
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(SLOW_COMPUTING)
+	$(BIN)/python -m pytest -m slow $(addprefix --ignore=,$(SLOW_COMPUTING)) tests
 
 check: $(DEV_STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --threads 2
 
 format: $(DEV_STAMP)  ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix .

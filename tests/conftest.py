@@ -35,6 +35,11 @@ ORT = Configuration(backend="onnxruntime-cpu", form="mapped")
 GANG = Configuration(backend="onnxruntime-cpu", form="mapped", threads=len(CORES))
 
 
+def pytest_configure() -> None:
+    """Keep compiled loops over all test runs: tests put the rest of the cache where nothing of an earlier run is."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(Path("~/.cache/edgeplan/compiled").expanduser()))
+
+
 def write_model(path: Path, seed: int, depth: int = 4, skips: bool = True) -> Path:
     """A chain of convolutions; a skip connection over each lets some cuts be crossed by two tensors."""
     rng = np.random.default_rng(seed)

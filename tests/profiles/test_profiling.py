@@ -78,6 +78,7 @@ def test_a_profile_describes_its_model(chain_path: Path, tmp_path: Path) -> None
     assert all(m.memory.resident_bytes > 0 for m in part.memory)
 
 
+@pytest.mark.slow
 def test_an_interrupted_profile_goes_on(
     chain_path: Path, branching_path: Path, tmp_path: Path, counted: Counted
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_signal_leaves_the_journal(tmp_path: Path) -> None:
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_batches_are_measured_as_such(chain_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"batches": (1, 4)})
     (model,) = profile_models({"toy": chain_path}, local_platform(), settings).to_models()

@@ -38,6 +38,7 @@ def heaps(path: Path, limit: str, **environment: str) -> int:
     return path.read_text().count("<heap nr=")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="needs glibc's malloc_info")
 def test_threads_share_as_many_heaps_as_was_said(tmp_path: Path) -> None:
     assert heaps(tmp_path / "default", "as it is") > 4

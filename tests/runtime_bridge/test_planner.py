@@ -135,6 +135,7 @@ def test_one_that_died_while_it_had_nothing_to_do_costs_nothing(toys: Toys, ques
         assert planner.replan(*question, 2.0, 0).plan is not None
 
 
+@pytest.mark.slow
 def test_after_a_failure_the_next_question_is_answered(toys: Toys, question: tuple[Plan, Assumptions]) -> None:
     with Planner(toys.problem, toys.files) as planner:
         os.kill(planner.pid, signal.SIGSTOP)

@@ -300,6 +300,7 @@ def test_the_planner_answers_from_its_own_process_and_prepares_what_is_needed(to
             runtime.submit("left", toys.feeds()).result(WAIT_S)
 
 
+@pytest.mark.slow
 def test_a_planner_that_dies_is_replaced(toys: Toys) -> None:
     with (
         LiveRuntime(toys.problem, toys.halved(), toys.files) as runtime,

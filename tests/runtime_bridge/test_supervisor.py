@@ -215,6 +215,7 @@ def test_only_one_request_at_a_time_probes_a_model(toys: Toys, monkeypatch: pyte
         probe.exception(WAIT_S)
 
 
+@pytest.mark.slow
 def test_a_backend_that_has_gone_is_planned_around_and_tried_again(toys: Toys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_RETRY_US", 2e6)
     fast = Configuration(backend="provider")

@@ -51,6 +51,7 @@ def test_without_noise_nothing_is_measured_again_but_to_learn_that() -> None:
     assert not len(found.contenders)
 
 
+@pytest.mark.slow
 def test_with_noise_what_looks_best_is_measured_again() -> None:
     device = Device(noise=0.05)
     found = measured_front(device, OPTIONS, budget=500)

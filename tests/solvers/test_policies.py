@@ -109,6 +109,7 @@ def test_what_is_not_proven_of_the_response_does_not_claim_it() -> None:
     assert lean.objective == lean.plan.solver.objective == lean.evaluation.objective
 
 
+@pytest.mark.slow
 def test_gangs_keep_to_the_memory_limit() -> None:
     asked = problem(0.1, speed_up=1.9)
     plain = {c.policy.name: c for c in by_simulation(asked, 20.0)}["pool"].solution.evaluation
@@ -128,6 +129,7 @@ def test_where_nothing_is_feasible_the_own_limits_answer_first() -> None:
     assert found[0].solution.clashes
 
 
+@pytest.mark.slow
 def test_the_same_seed_ranks_and_plans_the_same() -> None:
     first, again = (by_simulation(problem(0.6), 20.0, seed=3) for _ in range(2))
     assert [(c.policy.name, c.judgement) for c in first] == [(c.policy.name, c.judgement) for c in again]

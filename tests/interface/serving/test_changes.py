@@ -103,6 +103,7 @@ def served(toys: Toys, case: Case) -> Iterator[tuple[Engine, TestClient]]:
         yield engine, client
 
 
+@pytest.mark.slow
 def test_a_model_goes_and_comes_again_while_the_other_serves(toys: Toys, served: tuple[Engine, TestClient]) -> None:
     _, client = served
     job = ended(client, client.post("/edgeplan/changes", json={"remove": ["right"], "time_limit_s": 0.5}))
@@ -230,6 +231,7 @@ def test_models_are_measured_each_with_its_own_sizes(toys: Toys, case: Case, mon
     assert [model.name for model in found.problem.models] == ["left", "right", "one", "two"]
 
 
+@pytest.mark.slow
 def test_work_beside_is_ended_when_it_is_not_wanted(tmp_path: Path) -> None:
     cancelled = threading.Event()
     assert run_beside(sum, [1, 2], cancelled=cancelled, limit_s=30.0, what="sum") == 3

@@ -224,6 +224,7 @@ def test_a_fixed_batch_dimension_is_what_limits() -> None:
     assert relaxed[0].gain == pytest.approx(16 * 4200 / 7200 - 1, rel=0.05)
 
 
+@pytest.mark.slow
 def test_every_structure_and_every_neighbour_can_run() -> None:
     problem = random_throughput(3, models=2, cores={"cpu": 2, "npu": 1}, batches=(1,))
     offer = Offer.of(problem)
@@ -241,6 +242,7 @@ def test_every_structure_and_every_neighbour_can_run() -> None:
         place = around[int(rng.integers(len(around)))]
 
 
+@pytest.mark.slow
 def test_rules_of_today_are_never_better_than_the_search() -> None:
     problem = random_throughput(4, models=3, cores={"cpu": 4, "gpu": 1})
     ours = solve(problem, "greedy", time_limit_s=2).objective
