@@ -102,6 +102,7 @@ def test_an_interrupted_profile_goes_on(
     assert len(again) == in_all
 
 
+@pytest.mark.slow
 def test_other_settings_start_anew(chain_path: Path, tmp_path: Path, counted: Counted) -> None:
     output = tmp_path / "profile.json"
     counted(5)
@@ -116,7 +117,8 @@ def test_other_settings_start_anew(chain_path: Path, tmp_path: Path, counted: Co
 def test_a_signal_leaves_the_journal(tmp_path: Path) -> None:
     output = tmp_path / "profile.json"
     script = (
-        "import sys; from edgeplan.profiles import *\n"
+        "import signal, sys; from edgeplan.profiles import *\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in the background of a shell\n"
         "settings = ProfileSettings(threads=(1,), backends=('onnxruntime-cpu',))\n"
         "profile_models({'squeezenet': 'squeezenet'}, local_platform(), settings, sys.argv[1])\n"
     )
@@ -138,6 +140,7 @@ def test_batches_are_measured_as_such(chain_path: Path) -> None:
     assert [c.batch for c in model.costs.configurations] == [1, 4]
 
 
+@pytest.mark.slow
 def test_a_budget_limits_repeats(chain_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"budget_s": 1e-6, "relative_interval": 1e-9})
     profile = profile_models({"toy": chain_path}, local_platform(), settings)

@@ -196,6 +196,7 @@ def test_without_drift_in_view_a_plan_on_probation_is_still_looked_after(toys: T
             controller.close()
 
 
+@pytest.mark.slow
 def test_what_was_seen_before_a_decision_says_nothing_after_it(toys: Toys) -> None:
     """Who waited for a scenario without a model must not assume that model's rate."""
     seen = Observation(2e6, {"left": 600, "right": 600}, {}, {}, dict.fromkeys(CORES, 0.0))

@@ -268,6 +268,7 @@ class Monitor(MemoryMonitor):
         return MemoryState(self.level, "as the test says", at_us, MemoryReading.take(self.limit))
 
 
+@pytest.mark.slow
 def test_critical_memory_is_planned_with_less_and_few_requests_are_taken(
     toys: Toys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,11 @@ KINDS = [
     pytest.param(replace(PAIR, deadline_slack=1.0, memory_slack=1.0), id="tight"),
     pytest.param(replace(PAIR, deadline_slack=0.6, memory_slack=0.8), id="too tight"),
     pytest.param(replace(PAIR, objective="latency", deadline_slack=0.9), id="latency under deadlines"),
-    pytest.param(replace(PAIR, objective="latency", streams=False, layers=3, memory_slack=0.8), id="memory alone"),
+    pytest.param(
+        replace(PAIR, objective="latency", streams=False, layers=3, memory_slack=0.8),
+        id="memory alone",
+        marks=pytest.mark.slow,
+    ),
     pytest.param(replace(PAIR, two_memories=True, layers=1, deadline_slack=1.0), id="two memories"),
     pytest.param(replace(TRIO, deadline_slack=0.9), id="three models"),
     pytest.param(replace(PAIR, cores=3, layers=1, deadline_slack=1.0), id="three cores"),

@@ -58,10 +58,10 @@ def same_answer(problem: Problem) -> str:
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 KINDS = [
-    pytest.param(ProblemKind(layers=4), id="chain"),
+    pytest.param(ProblemKind(layers=4), id="chain", marks=pytest.mark.slow),
     pytest.param(ProblemKind(layers=5, cores=1, unsupported=0.3), id="missing costs"),
     pytest.param(ProblemKind(layers=4, two_memories=True), id="two memories"),
-    pytest.param(ProblemKind(layers=4, streams=True, deadline_slack=0.9), id="deadline"),
+    pytest.param(ProblemKind(layers=4, streams=True, deadline_slack=0.9), id="deadline", marks=pytest.mark.slow),
     pytest.param(ProblemKind(layers=3, streams=True, two_memories=True, memory_slack=0.8), id="all"),
 ]
 

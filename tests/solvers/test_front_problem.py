@@ -30,10 +30,14 @@ from edgeplan.solvers.verify import verified
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 KINDS = [
-    pytest.param(ProblemKind("front", layers=4), id="chain"),
+    pytest.param(ProblemKind("front", layers=4), id="chain", marks=pytest.mark.slow),
     pytest.param(ProblemKind("front", layers=4, cores=1, unsupported=0.3), id="missing costs"),
     pytest.param(ProblemKind("front", layers=4, memory_slack=0.9), id="memory"),
-    pytest.param(ProblemKind("front", layers=4, streams=True, deadline_slack=0.9, memory_slack=None), id="deadline"),
+    pytest.param(
+        ProblemKind("front", layers=4, streams=True, deadline_slack=0.9, memory_slack=None),
+        id="deadline",
+        marks=pytest.mark.slow,
+    ),
     pytest.param(ProblemKind("front", layers=4, two_memories=True, memory_slack=None), id="two memories"),
 ]
 

@@ -42,6 +42,7 @@ def test_tails_integrate_to_the_moments(random_mix):
         assert server.wait_tail(0.0) == pytest.approx(0.6, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_percentiles_agree_with_simulation(simulate, random_mix):
     rng = np.random.default_rng(3)
     for number in range(4):

@@ -211,6 +211,7 @@ def test_a_fleet_file_fits_its_schema() -> None:
     jsonschema.validate(SPEC, answer("schema", "fleet"))
 
 
+@pytest.mark.slow
 def test_an_unknown_processor_fails_its_own_jobs_only(tmp_path: Path, profile: Profile) -> None:
     devices = [SPEC["devices"][0], {"name": "odd", "profile": "profile.json", "time_factor": {"gpu": 2.0}}]
     path = write(tmp_path, profile, devices=devices, workloads=SPEC["workloads"][1:], exclude=[])
@@ -222,6 +223,7 @@ def test_an_unknown_processor_fails_its_own_jobs_only(tmp_path: Path, profile: P
     assert answer("fleet", path, "-o", tmp_path / "out", "--dry-run")["to_solve"] == 1
 
 
+@pytest.mark.slow
 def test_workloads_may_have_names_of_any_language(tmp_path: Path, profile: Profile) -> None:
     workloads = [SPEC["workloads"][1] | {"name": name} for name in ("夜間", "日中")]
     path = write(tmp_path, profile, workloads=workloads, devices=SPEC["devices"][:1], exclude=[])

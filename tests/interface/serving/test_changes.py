@@ -121,6 +121,7 @@ def test_a_model_goes_and_comes_again_while_the_other_serves(toys: Toys, served:
         assert client.get(f"/v2/models/{model}/stats").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_change_that_cannot_be_planned_changes_nothing(toys: Toys, served: tuple[Engine, TestClient]) -> None:
     _, client = served
     before = client.get("/edgeplan/scenario").json()

@@ -56,6 +56,7 @@ TRICKLERS = [  # what comes at once, what comes again and again, what is said ab
 ]
 
 
+@pytest.mark.slow
 def test_who_sends_too_slowly_is_told_so(served: Served) -> None:
     with contextlib.ExitStack() as stack:
         left = {}
@@ -96,6 +97,7 @@ def test_who_does_not_read_is_closed(toys: Toys, served: Served) -> None:
         assert ask(connection, request) == 200
 
 
+@pytest.mark.slow
 def test_a_kept_connection_is_closed_when_it_is_idle_too_long(served: Served) -> None:
     with served.connect() as connection:
         assert ask(connection, LIVE) == 200

@@ -68,6 +68,7 @@ def test_a_long_solve_is_cancelled(client: TestClient) -> None:
     assert job["error"]
 
 
+@pytest.mark.slow
 def test_a_front_is_found_beside_the_service(toys: Toys, client: TestClient) -> None:
     job = ended(client, client.post("/edgeplan/fronts", json={"model": "left", "time_limit_s": 5}))
     assert job["status"] == "done", job["error"]

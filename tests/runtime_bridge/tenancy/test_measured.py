@@ -37,6 +37,7 @@ def test_without_cores_a_suffix_cannot_run(pair: Pair) -> None:
     assert np.all(np.isinf(tenant.cpu_us[:-1]))
 
 
+@pytest.mark.slow
 def test_the_time_scale_counts_on_the_accelerator_only(pair: Pair) -> None:
     model = pair.models["left"]
     plain = measure_tenant(model, accelerator_core=ACCELERATOR[0], cpu_cores=CPU)
@@ -83,6 +84,7 @@ def test_waiting_never_ends_early() -> None:
     assert waiting_lateness_us(50, 1000.0)[0] >= 0
 
 
+@pytest.mark.slow
 def test_idleness_before_a_run_is_not_part_of_its_time(pair: Pair) -> None:
     model = pair.models["left"]
     rested = measure_tenant(

@@ -252,6 +252,7 @@ def test_rules_of_today_are_never_better_than_the_search() -> None:
         assert theirs is None or ours <= theirs + 1e-9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_plan() -> None:
     problem = small(0, "capacity")
     one, two = (solve(problem, "greedy", seed=7).plan for _ in range(2))
