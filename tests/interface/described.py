@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -27,7 +27,9 @@ _CHECKS_OF_TASTE = [
 ]
 
 
-def refuse_other_answers(app: DescribedApp, examples: int, name: str, values: Sequence[str]) -> None:
+def refuse_other_answers(
+    app: DescribedApp, examples: int, name: str, values: Sequence[str], settle: Callable[[], object] = lambda: None
+) -> None:
     """Send what fits the description and what does not, to every route.
 
     Parameters
@@ -38,12 +40,16 @@ def refuse_other_answers(app: DescribedApp, examples: int, name: str, values: Se
     name : str
         A part of paths that is one of `values`, for one that is there is never found by chance.
     values : sequence of str
+    settle : callable
+        Called before each request: what earlier ones began shall not make the service refuse this one.
     """
     for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():
-        _refuse_other_answers(result.ok(), examples, name, values)
+        _refuse_other_answers(result.ok(), examples, name, values, settle)
 
 
-def _refuse_other_answers(operation: Any, examples: int, name: str, values: Sequence[str]) -> None:
+def _refuse_other_answers(
+    operation: Any, examples: int, name: str, values: Sequence[str], settle: Callable[[], object]
+) -> None:
     names = {parameter.name for parameter in operation.path_parameters}
 
     @given(
@@ -61,6 +67,7 @@ def _refuse_other_answers(operation: Any, examples: int, name: str, values: Sequ
     def holds(case: Any, value: str) -> None:
         if name in names:
             case.path_parameters[name] = value
+        settle()
         response = case.call()
         case.validate_response(response, excluded_checks=_CHECKS_OF_TASTE)
         assert response.status_code < 500 or response.status_code == 503, response.text
