@@ -16,13 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .compile_time import COMPILE_TIME
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from numba import njit as njit
 else:
     try:
-        import numba
+        with COMPILE_TIME.under_way():
+            import numba
+            from numba.core import event
     except ModuleNotFoundError:
         warnings.warn(
             "numba is not installed: loops are interpreted, which takes tens to hundreds of times as long. "
@@ -35,6 +39,17 @@ else:
             """Leave a function as it is; the options are those of numba's decorator of this name."""
             return lambda function: function
     else:
+
+        class _Heard(event.Listener):
+            """Numba says when it compiles, not when it loads what it has kept."""
+
+            def on_start(self, event: object) -> None:
+                COMPILE_TIME.begin()
+
+            def on_end(self, event: object) -> None:
+                COMPILE_TIME.end()
+
+        event.register("numba:compile", _Heard())
         _deciding = threading.Lock()  # numba's setting is the process's
 
         def njit(**options: Any) -> Callable[[F], F]:

@@ -185,7 +185,8 @@ def solve(
     method : str or Solver
         ``auto`` takes the first solver that fits: exact ones before others. A `Solver` object brings own settings.
     time_limit_s : float
-        Wall-clock seconds. What is best by then is returned.
+        Wall-clock seconds. What is best by then is returned. Seconds in which loops are compiled, once after an
+        installation, do not count, though `runtime_s` has them.
     seed : int
         The same seed gives the same plan, unless time ran out.
     cancel : threading.Event, optional
