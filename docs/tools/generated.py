@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -53,13 +54,18 @@ CODE = "sources"
 _LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 
 
-def on_config(config: Any) -> Any:
-    """Lay the packages out as they are installed, and complete the menu."""
+def on_startup(**_: Any) -> None:
+    """Lay the packages out as they are installed; mkdocstrings looks for them as soon as it is configured."""
     (API / "edgeplan").mkdir(parents=True, exist_ok=True)
     for name, folder in {**{p: ROOT / p for p in PACKAGES}, "__init__.py": ROOT / "src/edgeplan/__init__.py"}.items():
         link = API / "edgeplan" / name
-        if not link.is_symlink():
-            link.symlink_to(folder)
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(folder, link.parent))  # it holds where the project is moved to
+
+
+def on_config(config: Any) -> Any:
+    """Complete the menu."""
     config.nav = list(_present(config.nav))
     return config
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="a browser is driven through playwright")
@@ -39,6 +40,16 @@ def page(browser: Browser) -> Iterator[Page]:
         yield page
 
 
+def refuse_odd_marks(texts: list[str]) -> None:
+    """Marks on the axis of a gap are multiples of 1, 2 or 5 times a power of ten, and told apart."""
+    marks = [float(text[:-3]) for text in texts if text.endswith((" ms", " %"))]
+    steps = np.diff(marks)
+    assert 2 <= len(marks) <= 7
+    assert f"{steps.min():e}"[0] in "125"
+    assert steps == pytest.approx(steps.min())
+    assert np.array(marks) / steps.min() == pytest.approx(np.round(marks / steps.min()), abs=1e-6)
+
+
 def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: Path) -> None:
     page.goto(service.address)
     expect(page.get_by_role("status")).to_have_text("ready")
@@ -51,6 +62,7 @@ def test_submit_watch_and_read_the_plan(service: Served, page: Page, tmp_path: P
     chart = page.get_by_role("img", name=re.compile("Best plan and bound over .* gap"))
     expect(chart).to_be_visible()
     assert chart.locator("path.incumbent").count() >= 1
+    refuse_odd_marks(chart.locator("text[text-anchor=end]").all_text_contents())
     expect(page.locator("#plan table").first).to_contain_text("detector")
     expect(page.locator("#plan")).to_contain_text("deadline")
     with page.expect_download() as download:
