@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Without --no-compile pip compiles every module of every package, which takes longer than all else; Python compiles those
+# that are imported.
+PIP_INSTALL := $(BIN)/pip install --quiet --no-compile
 # Extras are installed in two steps: the demo does not wait for the developers' tools.
 DEMO_STAMP := $(VENV)/.installed-demo
 DEV_STAMP := $(VENV)/.installed-dev
@@ -19,31 +22,25 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(DEMO_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[openvino]'
+	$(PIP_INSTALL) --editable '.[openvino]'
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[openvino,serve,planner,postgres,docs,dev]'
+	$(PIP_INSTALL) --editable '.[openvino,serve,planner,postgres,docs,dev]'
 	@touch $@ $(DEMO_STAMP)
 
 demo: $(DEMO_STAMP)  ## measure four real models, plan them, run the plan beside the default set-up, re-plan on drift
 	$(BIN)/edgeplan demo --output demo-output
 
-# What only computes runs in two processes. What serves and measures has the machine to itself.
-MEASURING := %/test_backends.py %/test_drift.py %/test_live.py %/test_measure.py %/test_openvino_helpers.py %/test_profiling.py
-COMPUTING := tests/formulation tests/packaging tests/solvers $(addprefix tests/interface/,ci fleet planner throughput whatif) \
-	$(addprefix tests/runtime_bridge/,operating_points state tenancy/test_decisions.py test_history.py test_trial.py) \
-	$(filter-out $(MEASURING),$(wildcard tests/interface/test_*.py tests/profiles/test_*.py)) tests/profiles/contention/test_fit.py
-ALONE := $(addprefix --ignore=,$(COMPUTING)) tests
-SLOW_COMPUTING := tests/formulation tests/packaging tests/solvers
+# Slow tests of these only compute and run in two processes; the others serve or measure and have the machine to themselves.
+COMPUTING := tests/formulation tests/packaging tests/solvers
 
 test: $(DEV_STAMP)  ## the fast tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(COMPUTING)
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
 
 test-all: test  ## every test, the slow ones too
-	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(SLOW_COMPUTING)
-	$(BIN)/python -m pytest -m slow $(addprefix --ignore=,$(SLOW_COMPUTING)) tests
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(COMPUTING)
+	$(BIN)/python -m pytest -m slow $(addprefix --ignore=,$(COMPUTING)) tests
 
 check: $(DEV_STAMP)  ## lint, format and types
 	$(BIN)/ruff check .
