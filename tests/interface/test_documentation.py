@@ -72,24 +72,19 @@ QUICK = [
     "plugins.md",
     *(f"problems/{path.name}" for path in sorted(DOCS.glob("problems/*.md"))),
 ]
-# Pages that measure, serve or compile: in order, in a folder of their own.
-THOROUGH = [
-    "README.md",
-    "emulated-accelerator.md",
-    "fleet.md",
-    "library.md",
-    "scenario-accelerator.md",
-    "service.md",
-    "tutorial.md",
-]
+# Pages with commands, in order, in a folder of their own; those that measure models take their time.
+IN_FOLDERS = ["emulated-accelerator.md", "scenario-accelerator.md"]
+THOROUGH = ["README.md", "library.md", "tutorial.md"]
 # Pages whose examples need files or a service: the tests beside this one that have them and run these examples.
 ELSEWHERE = {
     "ci.md": "ci/test_ci_page.py",
     "contention.md": "test_contention_page.py",
+    "fleet.md": "fleet/test_fleet_page.py",
     "importing.md": "test_importing_page.py",
     "planner.md": "planner/test_documentation.py",
     "reports.md": "test_report_documentation.py",
     "serve.md": "serving/test_serve_page.py",
+    "service.md": "../runtime_bridge/service/test_documentation.py",
     "what-if.md": "whatif/test_what_if_page.py",
 }
 # Pages with commands in indented blocks: nothing runs those, but their options are held below.
@@ -135,8 +130,7 @@ def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             exec(compile(example.text, name, "exec"), names)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", THOROUGH)
+@pytest.mark.parametrize("name", [*IN_FOLDERS, *(pytest.param(name, marks=pytest.mark.slow) for name in THOROUGH)])
 def test_examples_run_one_after_the_other(name: str, tmp_path: Path) -> None:
     found = blocks(page_of(name))
     for k, said in examples.run(page_of(name), tmp_path):
@@ -166,10 +160,14 @@ def test_every_example_is_run_or_says_why_not(page: Path) -> None:
     if name in ELSEWHERE:
         assert f'"{name}"' in text_of(Path(__file__).parent / ELSEWHERE[name])
     else:
-        idle = [b for b in found if b.language in RUNNABLE and not b.not_run and name not in (*QUICK, *THOROUGH)]
+        idle = [
+            b
+            for b in found
+            if b.language in RUNNABLE and not b.not_run and name not in (*QUICK, *IN_FOLDERS, *THOROUGH)
+        ]
         assert not idle, "run these in a test, or say in a comment before them why not"
     if name in QUICK:
-        assert not [b for b in found if b.language in ("sh", "bash") and not b.not_run], "THOROUGH runs commands"
+        assert not [b for b in found if b.language in ("sh", "bash") and not b.not_run], "these run in a folder"
     commands = re.findall(r"^    (?:edgeplan|pip|make|python|curl|git|from|import) .*$", prose_of(page), re.MULTILINE)
     assert not commands or name in INDENTED, "commands stand between fences, so that this test sees them"
 

@@ -10,7 +10,7 @@ import yaml
 from edgeplan.interface.exits import ExitCode
 from edgeplan.interface.fleet.spec import FleetSpec
 
-from ..test_cli import edgeplan
+from ..test_cli import answer, edgeplan
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
@@ -34,6 +34,10 @@ def test_commands_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.Mo
     assert "0 had answers" in solved
     assert " 0 solved now" in again
     assert "Provenance" in again
+    said = answer(*shlex.split(blocks("sh")[0].splitlines()[1])[1:])  # for programs; all has been solved
+    assert said["status"] == "done"
+    kept = sum(len(workload["plans"]) for workload in said["workloads"])
+    assert kept < sum(workload["distinct_plans"] for workload in said["workloads"])
 
 
 def test_the_fleet_file_is_one() -> None:

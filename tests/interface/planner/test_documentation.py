@@ -22,7 +22,6 @@ from .loopback import served
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "planner.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "jq"))), reason="the examples are for bash with curl and jq"
 )

@@ -121,7 +121,6 @@ def answer(port: int, path: str) -> Any:
         return json.load(told)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl"))), reason="the examples are for bash with curl")
 def test_the_examples_run(folder: Path) -> None:
     assert START.text.startswith("edgeplan serve ")
