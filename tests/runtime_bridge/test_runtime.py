@@ -238,9 +238,16 @@ def test_a_run_reports_every_request_and_compares_segments(toys: Toys) -> None:
 
 def test_stopping_a_run_answers_what_was_accepted(toys: Toys) -> None:
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
+    later = threading.Timer(0.5, stop.set)
     began = time.monotonic()
-    report = run_scenario(toys.problem, toys.whole(), toys.files, [Phase(toys.problem.streams, 60.0)], stop=stop)
+    report = run_scenario(
+        toys.problem,
+        toys.whole(),
+        toys.files,
+        [Phase(toys.problem.streams, 60.0)],
+        stop=stop,
+        on_phase=lambda *_: later.start(),  # once sessions are open
+    )
     assert time.monotonic() - began < 20
     assert report.drained
     assert report.records
