@@ -73,7 +73,7 @@ def test_a_lucky_measurement_does_not_drop_the_better_candidate() -> None:
     assert worst not in everything
 
 
-@pytest.mark.parametrize("breaks_after", [0, 3, 60, 190])
+@pytest.mark.parametrize("breaks_after", [0, 60, *(pytest.param(count, marks=pytest.mark.slow) for count in (3, 190))])
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path: Path, breaks_after: int) -> None:
     straight = measured_front(Device(noise=0.05), OPTIONS, budget=200)
     device = Device(noise=0.05, breaks_after=breaks_after)

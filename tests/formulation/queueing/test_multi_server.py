@@ -111,7 +111,9 @@ def test_departures_of_poisson_arrivals_and_exponential_service_are_poisson():
     assert thinned_scv([0.0, 3.0], [0.25, 1.0]) == pytest.approx([0.75, 3.0])
 
 
-@pytest.mark.parametrize(("first", "second"), [(600.0, 800.0), (800.0, 600.0), (300.0, 900.0)])
+@pytest.mark.parametrize(
+    ("first", "second"), [(600.0, 800.0), (800.0, 600.0), pytest.param(300.0, 900.0, marks=pytest.mark.slow)]
+)
 def test_constant_services_in_tandem_are_exact(first, second):
     """Tenant alone, one server: exact, and all the waiting is at the slower place."""
     rng = np.random.default_rng(0)

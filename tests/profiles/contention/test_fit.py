@@ -19,7 +19,7 @@ def design_of(activities: list[Activity], cores: int) -> tuple[list[tuple[int, .
 FIGURES = ("sensitivity", "pressure", "oversubscription", "claim")
 
 
-@pytest.mark.parametrize("cores", [2, 4, 16])
+@pytest.mark.parametrize("cores", [2, 4, pytest.param(16, marks=pytest.mark.slow)])
 def test_without_noise_planted_figures_come_back(cores: int) -> None:
     activities = planted(12, cores)
     co_runs, held_out = design_of(activities, cores)

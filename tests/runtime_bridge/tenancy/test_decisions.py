@@ -63,7 +63,7 @@ def test_the_two_loads_want_different_allocations() -> None:
     assert brute_force(two_tenants(FIRST)).allocation != brute_force(two_tenants(SWAPPED)).allocation
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_hour_of_constant_rates_leads_to_no_switch(seed: int) -> None:
     assert switches(rehearsed(lambda _: FIRST, 3600, seed)) == []
 
