@@ -12,7 +12,7 @@ from edgeplan.profiles import machine_fingerprint
 from soak.accounts import TOLERANCE, Accounts
 from soak.client import Fault, Soak
 from soak.faults import FAULTS
-from soak.samples import CONFIDENCE, LEAST_FREEDOM, LEAST_SAMPLES, WARM_UP
+from soak.samples import CONFIDENCE, LEAST_FREEDOM, WARM_UP
 
 BIN_S = 0.5
 
@@ -91,11 +91,11 @@ def memory_rows(soak: Soak, block_s: float) -> tuple[list[str], list[str]]:
     rows, grown = [], []
     for name in soak.samples.values:
         seen = soak.samples.growth(name, block_s)
-        judged = seen.freedom >= LEAST_FREEDOM
-        slope = f"{seen.slope:+.3f} | {seen.low:+.3f} to {seen.high:+.3f}" if judged else "– | no verdict"
-        rows.append(f"| {name} | {seen.first:.1f} | {seen.last:.1f} | {slope} |")
+        rows.append(
+            f"| {name} | {seen.first:.1f} | {seen.last:.1f} | {seen.slope:+.3f} | {seen.low:+.3f} to {seen.high:+.3f} |"
+        )
         # What is above zero by chance, or by a trifle, is no growth.
-        if judged and seen.low > 0 and seen.rise > max(0.02 * seen.first, 2.0):
+        if seen.freedom >= LEAST_FREEDOM and seen.low > 0 and seen.rise > max(0.02 * seen.first, 2.0):
             grown.append(name)
     return rows, grown
 
@@ -171,10 +171,9 @@ def report(
         "",
         "## Memory, threads, open files of the server",
         "",
-        f"Means over {options.swap_s:g} s and one plan, of {LEAST_SAMPLES} samples (one a second) at least, the first "
-        f"{WARM_UP:.0%} of the time left out. Plans differ in their sessions ({len(set(soak.samples.plans))} "
-        "served), so the slope is what they have in common, beside a level of each; "
-        f"its interval is of {CONFIDENCE:.0%}. Below {LEAST_FREEDOM} degrees of freedom there is no "
+        f"Means over {options.swap_s:g} s and one plan, the first {WARM_UP:.0%} of the time left out. Plans differ in "
+        f"their sessions ({len(set(soak.samples.plans))} served), so the slope is what they have in common, beside a "
+        f"level of each; its interval is of {CONFIDENCE:.0%}. Below {LEAST_FREEDOM} degrees of freedom there is no "
         "verdict.",
         "",
         "| | first | last | slope a minute | interval |",

@@ -13,9 +13,15 @@ import psutil
 from scipy import stats
 
 WARM_UP = 0.25
+
+
 CONFIDENCE = 0.95
+
+
 LEAST_FREEDOM = 6
-LEAST_SAMPLES = 10
+
+
+_LEAST_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,7 @@ class Samples:
     def growth(self, name: str, block_s: float) -> Growth:
         """The slope over time that all plans have in common: each plan has sessions, and so a level, of its own.
 
-        By least squares over means of blocks, for samples that are seconds apart say much the same. Where no block has
-        samples enough for a mean there is no slope, and no degree of freedom.
+        By least squares over means of blocks, for samples that are seconds apart say much the same.
         """
         at_s, values = np.array(self.at_s) - self.at_s[0], np.array(self.values[name])
         of_plan = np.unique(self.plans, return_inverse=True)[1]
@@ -78,9 +83,7 @@ class Samples:
         for sample, key in enumerate(zip((at_s / block_s).astype(int).tolist(), of_plan.tolist(), strict=True)):
             if (key[0] + 0.5) * block_s >= WARM_UP * at_s[-1]:
                 groups[key].append(sample)
-        kept = {key: rows for key, rows in groups.items() if len(rows) >= LEAST_SAMPLES}
-        if not kept:
-            return Growth(values[0], values[-1], np.nan, -np.inf, np.inf, 0, 0.0)
+        kept = {key: rows for key, rows in groups.items() if len(rows) >= _LEAST_SAMPLES} or groups
         minutes = np.array([at_s[rows].mean() for rows in kept.values()]) / 60
         means = np.array([values[rows].mean() for rows in kept.values()])
         levels = np.array([plan for _, plan in kept])

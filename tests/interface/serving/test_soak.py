@@ -115,16 +115,6 @@ def test_what_grows_is_told_from_plans_that_take_more(leak_a_minute: float) -> N
     assert (seen.low > 0) == (leak_a_minute > 0)
 
 
-def test_seconds_under_each_plan_are_no_mean_to_judge_by() -> None:
-    samples = runpy.run_path(str(ROOT / "benchmarks" / "soak" / "samples.py"))["Samples"]()
-    for second in range(60):  # memory on its way to its level, and another plan every five seconds
-        samples.at_s.append(float(second))
-        samples.plans.append(str(second // 5 % 4))
-        samples.values["MiB"].append(100.0 + second)
-    assert samples.growth("MiB", 10.0).freedom == 0
-    assert samples.growth("MiB", 60.0).freedom < 6  # below, the page says that there is no verdict
-
-
 @pytest.mark.slow
 def test_a_minute_with_all_faults(tmp_path: Path) -> None:
     command = [
