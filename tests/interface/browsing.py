@@ -101,7 +101,7 @@ def refuse_overflow(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     beyond = page.evaluate(
         """() => [...document.body.querySelectorAll("*")].filter((e) => !e.closest("svg") || e.tagName === "svg")
-           .filter((e) => !e.closest(".scroll"))
+           .filter((e) => !e.parentElement?.closest(".scroll"))
            .filter((e) => e.getBoundingClientRect().right > innerWidth + .5).map((e) => e.outerHTML.slice(0, 80))"""
     )
     assert beyond == []

@@ -99,6 +99,7 @@ def test_odd_names_stay_text_and_running_jobs_are_cancelled(service: Served, pag
     page.get_by_role("button", name="Plan", exact=True).click()
     expect(page.locator("#title")).to_have_text(ODD_NAME)
     expect(page.locator("#facts")).to_contain_text("running")
+    expect(page.locator("#facts")).to_be_in_viewport(ratio=0.9)
     expect(page.locator("#title")).to_be_in_viewport(ratio=1)
     expect(page.locator("#facts dd").first).to_be_in_viewport(ratio=1)
     refuse_overflow(page)
